@@ -1,0 +1,108 @@
+"""Compiles the kernel programs; the only place that knows how.
+
+Used by the build hook and by ``make bpf`` (``python guard/bpf/build.py``), in
+both before guard's dependencies exist: nothing but the standard library here.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+SOURCE = FOLDER / "guard.bpf.c"
+OBJECT = FOLDER / "guard.bpf.o"
+
+# The kernel's names of the architectures that bpf_tracing.h knows registers of.
+TARGET_ARCH = {"x86_64": "x86", "aarch64": "arm64"}
+
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-missing-declarations")
+
+
+class BuildError(Exception):
+    """The object cannot be made; the message says what to install or mend."""
+
+
+def is_current() -> bool:
+    """Whether the object exists and is newer than everything it is made from."""
+    if not OBJECT.exists():
+        return False
+    made = OBJECT.stat().st_mtime_ns
+    return all(source.stat().st_mtime_ns <= made for source in sources())
+
+
+def sources() -> list[Path]:
+    """The C files and headers of the object, and this file with its flags."""
+    return [*FOLDER.glob("*.c"), *FOLDER.glob("*.h"), Path(__file__)]
+
+
+def build() -> None:
+    """Compile and strip the object; raises `BuildError`.
+
+    The old object stays in place until the new one is complete.
+    """
+    if not SOURCE.exists():
+        raise BuildError(f"`{SOURCE}` is missing")
+    clang = find_tool("clang")
+    strip = find_tool("llvm-strip")
+    if clang is None or strip is None:
+        missing = "clang" if clang is None else "llvm-strip"
+        raise BuildError(
+            f"cannot compile the kernel programs: `{missing}` is not installed\n"
+            "help: apt-get install clang llvm libbpf-dev"
+        )
+    fresh = OBJECT.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        run([clang, *flags(), "-c", str(SOURCE), "-o", str(fresh)])
+        # -g drops DWARF and keeps .BTF and .BTF.ext, which loading and decoding need.
+        run([strip, "-g", str(fresh)])
+        fresh.replace(OBJECT)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def flags() -> list[str]:
+    """Arguments of the compiler, without input and output."""
+    machine = platform.machine()
+    if machine not in TARGET_ARCH:
+        raise BuildError(f"guard does not know the architecture `{machine}`")
+    return [
+        "-g",
+        "-O2",
+        "-target",
+        "bpf",
+        "-mcpu=v3",  # 32-bit jumps and arithmetic: since Linux 5.1, below what guard needs
+        f"-D__TARGET_ARCH_{TARGET_ARCH[machine]}",
+        *WARNINGS,
+        # Debian keeps asm/ below the host's triplet, which -target bpf does not search.
+        "-idirafter",
+        f"/usr/include/{machine}-linux-gnu",
+        # Else the path of the build folder would be part of the object.
+        f"-ffile-prefix-map={FOLDER.parent.parent}=.",
+    ]
+
+
+def find_tool(name: str) -> str | None:
+    """The newest `name` on PATH: plain, or with Debian's version suffix."""
+    return shutil.which(name) or next(
+        (path for version in range(22, 13, -1) if (path := shutil.which(f"{name}-{version}"))),
+        None,
+    )
+
+
+def run(command: list[str]) -> None:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise BuildError(f"`{command[0]}` failed\n{result.stderr.rstrip()}")
+
+
+if __name__ == "__main__":
+    try:
+        if not is_current():
+            build()
+    except BuildError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* From a decided operation to a record in one of the two buffers, all counted. */
+#ifndef GUARD_EMIT_H
+#define GUARD_EMIT_H
+
+#include "read.h"
+#include "decide.h"
+
+/* When each buffer's reader was last woken; races only cost a wake-up. */
+static __u64 candidates_woken_ns, records_woken_ns;
+
+/* Starts an event of `size` bytes in the scratch memory, header filled. */
+static __always_inline void *event_begin(struct scratch *s, __u16 kind, __u16 call, __u32 size, __s64 res)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct event_header *header = event_header(s);
+	__u64 ids = bpf_get_current_pid_tgid();
+	__u64 owner = bpf_get_current_uid_gid();
+
+	__builtin_memset(s->data, 0, 256); /* longer than any event struct */
+	header->kind = kind;
+	header->call = call;
+	header->time_ns = bpf_ktime_get_boot_ns();
+	header->cpu = bpf_get_smp_processor_id();
+	header->pid = ids >> 32;
+	header->tid = (__u32)ids;
+	header->uid = (__u32)owner;
+	header->gid = owner >> 32;
+	header->start_ns = task->group_leader->start_boottime;
+	header->res = res;
+	s->length = size;
+	s->unique_object = 0;
+	s->lifecycle = 0;
+	return header;
+}
+
+static __always_inline __u64 wake_flag(void *buffer, __u64 *woken_ns, struct policy_config *cfg,
+				       __u64 now, bool urgent)
+{
+	if (urgent || now - *woken_ns > cfg->wake_interval_ns ||
+	    bpf_ringbuf_query(buffer, BPF_RB_AVAIL_DATA) > cfg->wake_bytes) {
+		*woken_ns = now;
+		return BPF_RB_FORCE_WAKEUP;
+	}
+	return BPF_RB_NO_WAKEUP;
+}
+
+/* Whether an event nobody asked for goes on record. */
+static __always_inline bool on_record(struct scratch *s, struct policy_config *cfg, struct task_state *me,
+				      __u64 attributes, __u32 kind)
+{
+	struct unique_key key = {
+		.program = me->program_inode,
+		.object = s->unique_object,
+		.attributes = attributes << 8 | kind,
+	};
+	__u8 one = 1;
+
+	if (cfg->record_level == RECORD_MATCHED)
+		return false;
+	if (cfg->record_level == RECORD_ALL || !s->unique_object)
+		return true;
+	return bpf_map_update_elem(&unique, &key, &one, BPF_NOEXIST) == 0;
+}
+
+/* Counts the event; false if it is neither a candidate nor to be recorded. */
+static __noinline int event_wanted(struct scratch *s, struct policy_config *cfg, struct task_state *me,
+				   __u64 attributes, __u32 kind)
+{
+	struct event_counters *count = counters_get();
+
+	if (!count)
+		return 0;
+	event_header(s)->seq = ++count->seen;
+	if (s->term_found || s->lifecycle || on_record(s, cfg, me, attributes, kind))
+		return 1;
+	count->suppressed++;
+	return 0;
+}
+
+/* Stops the task before it runs another instruction, if the decision says so. */
+static __always_inline void event_react(struct scratch *s, struct policy_config *cfg, __u32 kind,
+					bool walk_failed)
+{
+	struct event_header *header = event_header(s);
+	struct event_counters *count = counters_get();
+
+	if (walk_failed) {
+		header->flags |= FLAG_WALK_FAILED;
+		s->term_found = 1;
+		if (!(cfg->kinds_fail_closed >> (kind & 63) & 1))
+			return;
+	} else if (s->term_found &&
+		   (s->term_action == ACTION_KILL || s->term_action == ACTION_DENY)) {
+		header->rule = s->term_rule + 1;
+	} else {
+		return;
+	}
+	if (!bpf_send_signal(SIGKILL)) {
+		header->verdict = VERDICT_KILLED;
+		if (count)
+			count->killed++;
+	} else if (count) {
+		count->errors++;
+	}
+}
+
+/* Sends the event built in `s`. */
+static __noinline int event_send(struct scratch *s, struct policy_config *cfg)
+{
+	struct event_header *header = event_header(s);
+	struct event_counters *count = counters_get();
+	__u32 size = s->length;
+	bool urgent = header->verdict || (s->term_found && s->term_action != ACTION_OBSERVE);
+	__u64 flag;
+
+	if (!count || size > DATA_MASK)
+		return 0;
+	header->size = size;
+	if (header->flags & FLAG_TRUNCATED)
+		count->truncated++;
+	if (s->term_found)
+		header->flags |= FLAG_CANDIDATE;
+	if (s->term_found || s->lifecycle) {
+		flag = wake_flag(&candidates, &candidates_woken_ns, cfg, header->time_ns, urgent);
+		if (bpf_ringbuf_output(&candidates, s->data, size, flag))
+			count->dropped_candidate++;
+		else
+			count->candidate++;
+	} else {
+		flag = wake_flag(&records, &records_woken_ns, cfg, header->time_ns, false);
+		if (bpf_ringbuf_output(&records, s->data, size, flag))
+			count->dropped_record++;
+		else
+			count->record++;
+	}
+	return 0;
+}
+
+/* What every handler starts with. */
+#define HANDLER_BEGIN()                                        \
+	struct task_state *me = guarded_task();                \
+	struct scratch *s = scratch_get(SCRATCH_TASK);         \
+	struct policy_config *cfg = config_get();              \
+	struct call *call;                                     \
+                                                               \
+	if (!me || !s || !cfg)                                 \
+		return 0;                                      \
+	call = &s->call
+
+static __always_inline __u64 result_attributes(__s64 res)
+{
+	return 1ULL << (res < 0 ? BIT_FAILED : BIT_SUCCEEDED);
+}
+
+/* Decides on an operation whose bits are complete, acts, and reports it if
+ * anybody wants to know. `walked` is what match_object returned. */
+static __always_inline bool event_decide(struct scratch *s, struct policy_config *cfg,
+					 struct task_state *me, __u64 attributes, int walked)
+{
+	__u32 kind = event_header(s)->kind;
+
+	decide(s, cfg, kind);
+	event_react(s, cfg, kind, walked < 0);
+	return event_wanted(s, cfg, me, attributes, kind);
+}
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Every map, and the scratch memory a program builds its event in. */
+#ifndef GUARD_MAPS_H
+#define GUARD_MAPS_H
+
+#include "kernel.h"
+#include "event.h"
+#include "policy.h"
+
+/* Events that a loaded rule may match, and process life cycle. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} candidates SEC(".maps");
+
+/* Everything else that goes on record, read in bulk. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} records SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct event_counters);
+} counters SEC(".maps");
+
+/* Presence is membership of the session. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_state);
+} tasks SEC(".maps");
+
+/* The same by process id: for cgroup hooks, which have no task storage before
+ * Linux 6.12, and to ask whether another process is guarded. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536); /* more live processes than pids.max allows */
+	__type(key, __u32);
+	__type(value, struct task_state);
+} programs_by_tgid SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, HANDLER_COUNT);
+	__type(key, __u32);
+	__type(value, __u32);
+} handlers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ABI_COUNT *CALLS_PER_ABI);
+	__type(key, __u32);
+	__type(value, struct call_entry);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct policy_config);
+} config SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * EVENT_KIND_COUNT); /* generation & 1, kind */
+	__type(key, __u32);
+	__type(value, struct term_list);
+} terms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct inode_key);
+	__type(value, struct path_tag);
+} inode_tags SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct edge_key);
+	__type(value, struct path_tag);
+} edges SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct text_key);
+	__type(value, struct path_tag);
+} text_tags SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 8192);
+	__type(key, struct name_key);
+	__type(value, struct path_bits);
+} names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct address_key);
+	__type(value, struct object_bits);
+} addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 8192);
+	__type(key, struct port_key);
+	__type(value, struct object_bits);
+} ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * CALL_COUNT);
+	__type(key, struct call_key);
+	__type(value, struct object_bits);
+} call_bits SEC(".maps");
+
+/* One entry for each (program, object, operation) already on record. */
+struct unique_key {
+	__u64 program;
+	__u64 object;
+	__u64 attributes;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct unique_key);
+	__type(value, __u8);
+} unique SEC(".maps");
+
+/* Questions of the loader to the iterator learn_inodes: descriptor -> inode. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u64);
+} inode_requests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} inode_reader SEC(".maps");
+
+/* A decoded system call, handed from sys_exit to its handler. */
+struct call {
+	__u64 arg[6];
+	__s64 ret;
+	__u16 call;
+	__u16 kind;
+	__u32 compat;
+};
+
+struct walk {
+	struct dentry *dentry;
+	struct dentry *children[8]; /* the last levels below `dentry`, nearest first */
+	__u64 tagged;		    /* inode of the tag found, 0 for none */
+	__u32 depth;
+	__u32 finished;
+};
+
+struct text_scan {
+	__u64 hash;
+	__u64 tag_hash; /* longest tagged prefix so far */
+	__u32 tag_length;
+	__u32 tag_found;
+	__u32 depth; /* components after that prefix */
+	__u32 length;
+	__u32 irregular; /* holds empty, `.` or `..` components */
+	__u32 pad;
+};
+
+#define DATA_MASK 0x7fff /* offset of a part; 32 KiB hold the largest event twice */
+
+/* Path text grows to the left from PATH_END. */
+#define PATH_END 4096
+#define PATH_MASK 0xfff
+
+struct scratch {
+	struct call call;
+	struct bits bits;
+	struct walk walk;
+	struct text_scan text_scan;
+	struct dentry *path_dentry;
+	struct mount *path_mount;
+	struct dentry *root_dentry;
+	struct mount *root_mount;
+	__u32 path_start;
+	__u32 path_complete;
+	__u32 name_length;
+	__u32 text_length;
+	__u32 term_rule;
+	__u32 term_action;
+	__u32 term_found;
+	__u32 lifecycle; /* event that user space needs to know the processes */
+	__u32 length; /* of the event built so far */
+	__u64 unique_object;
+	char name[256 + 8];
+	char path[PATH_END + 512];
+	char text[PATH_END * 4];
+	char data[DATA_MASK + 1 + 4096 * 2];
+};
+
+/* Two per CPU: programs on a tracepoint run with preemption off, and only
+ * signal_generate can interrupt another of ours. Sized by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratch SEC(".maps");
+
+enum scratch_level {
+	SCRATCH_TASK,
+	SCRATCH_INTERRUPT,
+};
+
+static __always_inline struct scratch *scratch_get(enum scratch_level level)
+{
+	__u32 index = bpf_get_smp_processor_id() * 2 + level;
+
+	return bpf_map_lookup_elem(&scratch, &index);
+}
+
+static __always_inline struct event_counters *counters_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&counters, &zero);
+}
+
+static __always_inline struct policy_config *config_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&config, &zero);
+}
+
+/* The state of the current task if it belongs to the session. An io_uring
+ * worker is made without sched_process_fork and acts for its process. */
+static __always_inline struct task_state *guarded_task(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0);
+
+	if (!state && (task->flags & PF_IO_WORKER))
+		state = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
+	return state && !state->pending ? state : NULL;
+}
+
+static __always_inline bool is_guarded(__u32 pid)
+{
+	return bpf_map_lookup_elem(&programs_by_tgid, &pid) != NULL;
+}
+
+#endif

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* Opened files, decided on the object that was really opened. */
+#include "emit.h"
+
+struct open_call {
+	__s32 dirfd;
+	__u32 flags;
+	__u32 mode;
+	const void *name;
+};
+
+static __always_inline void open_arguments(struct call *call, struct open_call *open)
+{
+	struct {
+		__u64 flags, mode, resolve;
+	} how = {};
+
+	open->dirfd = AT_FDCWD;
+	open->name = NULL;
+	switch (call->call) {
+	case CALL_OPEN:
+		open->name = (void *)call->arg[0];
+		open->flags = call->arg[1];
+		open->mode = call->arg[2];
+		break;
+	case CALL_CREAT:
+		open->name = (void *)call->arg[0];
+		open->flags = 01101; /* O_CREAT | O_WRONLY | O_TRUNC, by definition */
+		open->mode = call->arg[1];
+		break;
+	case CALL_OPENAT:
+		open->dirfd = call->arg[0];
+		open->name = (void *)call->arg[1];
+		open->flags = call->arg[2];
+		open->mode = call->arg[3];
+		break;
+	case CALL_OPENAT2:
+		open->dirfd = call->arg[0];
+		open->name = (void *)call->arg[1];
+		bpf_probe_read_user(&how, sizeof(how), (void *)call->arg[2]);
+		open->flags = how.flags;
+		open->mode = how.mode;
+		break;
+	case CALL_OPEN_BY_HANDLE_AT:
+		open->dirfd = call->arg[0];
+		open->flags = call->arg[2];
+		break;
+	}
+}
+
+static __always_inline __u64 open_attributes(struct open_call *open, __s64 res)
+{
+	__u64 attributes = result_attributes(res);
+	__u32 access = open->flags & O_ACCMODE;
+
+	if (open->flags & O_PATH)
+		return attributes;
+	if (access != O_WRONLY)
+		attributes |= 1ULL << BIT_OPEN_READ;
+	if (access)
+		attributes |= 1ULL << BIT_OPEN_WRITE;
+	return attributes;
+}
+
+static __noinline int open_event(struct scratch *s, struct policy_config *cfg, struct task_state *me,
+				 struct open_call *open)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct call *call = &s->call;
+	struct event_file_open *event;
+	__u64 attributes;
+	struct dentry *dentry = NULL;
+	struct file *file = NULL;
+	struct inode *inode;
+	int walked = 0;
+
+	event = event_begin(s, EVENT_FILE_OPEN, call->call, sizeof(*event), call->ret);
+	if (call->ret >= 0)
+		file = task_file(task, call->ret);
+	if (file && !open->name)
+		open->flags |= BPF_CORE_READ(file, f_flags);
+	attributes = open_attributes(open, call->ret);
+	event->open_flags = open->flags;
+	event->mode = open->mode;
+	event->dirfd = open->dirfd;
+	event->fd = call->ret < 0 ? -1 : call->ret;
+	if (file) {
+		inode = BPF_CORE_READ(file, f_inode);
+		dentry = BPF_CORE_READ(file, f_path.dentry);
+		event->inode = BPF_CORE_READ(inode, i_ino);
+		event->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+		event->file_mode = BPF_CORE_READ(inode, i_mode);
+		event->nlink = BPF_CORE_READ(inode, i_nlink);
+		event->created = !!(BPF_CORE_READ(file, f_mode) & FMODE_CREATED);
+		attributes |= 1ULL << ((event->file_mode & S_IFMT) == S_IFDIR ? BIT_DIRECTORY : BIT_REGULAR);
+		if (event->created)
+			attributes |= 1ULL << BIT_OPEN_CREATED;
+		if (!event->nlink)
+			attributes |= 1ULL << BIT_UNLINKED;
+		s->unique_object = (__u64)inode;
+		bits_begin(s, cfg, attributes, call->call, me);
+		walked = match_object(s, cfg, dentry);
+	} else {
+		bits_begin(s, cfg, attributes, call->call, me);
+		if (open->name && !text_join(s, open->dirfd, open->name)) {
+			match_text(s, cfg);
+			s->unique_object = s->text_scan.hash;
+		} else {
+			s->bits.word[0] |= 1ULL << BIT_PATH_UNKNOWN;
+		}
+	}
+	if (!event_decide(s, cfg, me, attributes, walked))
+		return 0;
+	if (file)
+		event->path_len = append_path(s, dentry, BPF_CORE_READ(file, f_path.mnt));
+	else
+		event->path_len = append_text(s);
+	if (open->name)
+		event->name_len = append_user_string(s, open->name);
+	return event_send(s, cfg);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(handle_open, struct pt_regs *regs, long ret)
+{
+	struct open_call open = {};
+
+	HANDLER_BEGIN();
+	open_arguments(call, &open);
+	return open_event(s, cfg, me, &open);
+}
+
+/* Opens carried out by io_uring pass no system call exit of their own. The
+ * request is the second argument in every kernel; what follows it has changed. */
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(io_uring_complete, void *ring, struct io_kiocb *request)
+{
+	struct open_call open = { .dirfd = AT_FDCWD };
+	__u8 opcode;
+
+	HANDLER_BEGIN();
+	opcode = BPF_CORE_READ(request, opcode);
+	if (opcode != IORING_OP_OPENAT && opcode != IORING_OP_OPENAT2)
+		return 0;
+	s = scratch_get(SCRATCH_INTERRUPT);
+	if (!s)
+		return 0;
+	call = &s->call;
+	call->call = opcode == IORING_OP_OPENAT ? CALL_OPENAT : CALL_OPENAT2;
+	call->kind = EVENT_FILE_OPEN;
+	call->ret = BPF_CORE_READ(request, cqe.res);
+	return open_event(s, cfg, me, &open);
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/*
+ * Calls that change names or metadata. By the time they return the object may be
+ * gone, so those that take a path are judged by the text of it, made absolute;
+ * those that take a descriptor by the object.
+ */
+#include "emit.h"
+
+struct path_call {
+	__s32 fd; /* object itself, -1 for none */
+	__s32 dirfd;
+	__s32 new_dirfd;
+	const void *name;
+	const void *new_name; /* NULL for calls with one path */
+};
+
+static __always_inline void path_arguments(struct call *call, struct path_call *p)
+{
+	const void *first = (void *)call->arg[0], *second = (void *)call->arg[1];
+
+	p->fd = -1;
+	p->dirfd = p->new_dirfd = AT_FDCWD;
+	p->name = first;
+	p->new_name = NULL;
+	switch (call->call) {
+	case CALL_UNLINKAT:
+	case CALL_MKDIRAT:
+	case CALL_FCHMODAT:
+	case CALL_FCHMODAT2:
+	case CALL_FCHOWNAT:
+		p->dirfd = call->arg[0];
+		p->name = second;
+		break;
+	case CALL_RENAME:
+	case CALL_LINK:
+		p->new_name = second;
+		break;
+	case CALL_RENAMEAT:
+	case CALL_RENAMEAT2:
+	case CALL_LINKAT:
+		p->dirfd = call->arg[0];
+		p->name = second;
+		p->new_dirfd = call->arg[2];
+		p->new_name = (void *)call->arg[3];
+		break;
+	case CALL_SYMLINK:
+		p->name = second;
+		break;
+	case CALL_SYMLINKAT:
+		p->dirfd = call->arg[1];
+		p->name = (void *)call->arg[2];
+		break;
+	case CALL_FTRUNCATE:
+	case CALL_FCHMOD:
+	case CALL_FCHOWN:
+		p->fd = call->arg[0];
+		p->name = NULL;
+		break;
+	}
+}
+
+/* The members before the paths; returns where the struct ends. */
+static __always_inline __u32 path_members(struct scratch *s, struct path_call *p)
+{
+	struct call *call = &s->call;
+	bool at;
+
+	switch (call->kind) {
+	case EVENT_FILE_UNLINK: {
+		struct event_file_unlink *event = (void *)s->data;
+
+		event->dirfd = p->dirfd;
+		event->unlink_flags = call->call == CALL_UNLINKAT ? call->arg[2] : 0;
+		return sizeof(*event);
+	}
+	case EVENT_FILE_RENAME: {
+		struct event_file_rename *event = (void *)s->data;
+
+		event->old_dirfd = p->dirfd;
+		event->new_dirfd = p->new_dirfd;
+		event->rename_flags = call->call == CALL_RENAMEAT2 ? call->arg[4] : 0;
+		return sizeof(*event);
+	}
+	case EVENT_FILE_LINK: {
+		struct event_file_link *event = (void *)s->data;
+
+		event->old_dirfd = p->dirfd;
+		event->new_dirfd = p->new_dirfd;
+		event->link_flags = call->call == CALL_LINKAT ? call->arg[4] : 0;
+		return sizeof(*event);
+	}
+	case EVENT_FILE_MKDIR: {
+		struct event_file_mkdir *event = (void *)s->data;
+
+		event->dirfd = p->dirfd;
+		event->mode = call->arg[1 + (call->call == CALL_MKDIRAT)];
+		return sizeof(*event);
+	}
+	case EVENT_FILE_SYMLINK: {
+		struct event_file_symlink *event = (void *)s->data;
+
+		event->dirfd = p->dirfd;
+		return sizeof(*event);
+	}
+	case EVENT_FILE_TRUNCATE: {
+		struct event_file_truncate *event = (void *)s->data;
+
+		event->fd = p->fd;
+		event->length = call->arg[1];
+		return sizeof(*event);
+	}
+	case EVENT_FILE_CHMOD: {
+		struct event_file_chmod *event = (void *)s->data;
+
+		at = call->call == CALL_FCHMODAT || call->call == CALL_FCHMODAT2;
+		event->fd = p->fd;
+		event->dirfd = p->dirfd;
+		event->mode = at ? call->arg[2] : call->arg[1];
+		return sizeof(*event);
+	}
+	case EVENT_FILE_CHOWN: {
+		struct event_file_chown *event = (void *)s->data;
+
+		at = call->call == CALL_FCHOWNAT;
+		event->fd = p->fd;
+		event->dirfd = p->dirfd;
+		event->owner = at ? call->arg[2] : call->arg[1];
+		event->group = at ? call->arg[3] : call->arg[2];
+		return sizeof(*event);
+	}
+	}
+	return sizeof(struct event_file_rmdir);
+}
+
+struct path_lengths {
+	__u16 path, new_path, name, new_name, target;
+};
+
+static __always_inline void path_store(struct scratch *s, struct path_lengths *l)
+{
+#define STORE_ONE(KIND, type)                                 \
+	case KIND: {                                          \
+		struct event_##type *event = (void *)s->data; \
+		event->path_len = l->path;                    \
+		event->name_len = l->name;                    \
+		return;                                       \
+	}
+#define STORE_TWO(KIND, type)                                 \
+	case KIND: {                                          \
+		struct event_##type *event = (void *)s->data; \
+		event->path_len = l->path;                    \
+		event->new_path_len = l->new_path;            \
+		event->name_len = l->name;                    \
+		event->new_name_len = l->new_name;            \
+		return;                                       \
+	}
+	switch (s->call.kind) {
+	STORE_ONE(EVENT_FILE_UNLINK, file_unlink)
+	STORE_ONE(EVENT_FILE_MKDIR, file_mkdir)
+	STORE_ONE(EVENT_FILE_RMDIR, file_rmdir)
+	STORE_ONE(EVENT_FILE_TRUNCATE, file_truncate)
+	STORE_ONE(EVENT_FILE_CHMOD, file_chmod)
+	STORE_ONE(EVENT_FILE_CHOWN, file_chown)
+	STORE_TWO(EVENT_FILE_RENAME, file_rename)
+	STORE_TWO(EVENT_FILE_LINK, file_link)
+	case EVENT_FILE_SYMLINK: {
+		struct event_file_symlink *event = (void *)s->data;
+
+		event->target_len = l->target;
+		event->path_len = l->path;
+		event->name_len = l->name;
+	}
+	}
+#undef STORE_ONE
+#undef STORE_TWO
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(handle_path, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct path_lengths lengths = {};
+	struct path_call p;
+	struct dentry *dentry = NULL;
+	struct file *file = NULL;
+	__u64 attributes;
+	int walked = 0;
+
+	HANDLER_BEGIN();
+	path_arguments(call, &p);
+	event_begin(s, call->kind, call->call, 0, call->ret);
+	s->length = path_members(s, &p);
+	attributes = result_attributes(call->ret);
+	bits_begin(s, cfg, attributes, call->call, me);
+	if (p.fd >= 0)
+		file = task_file(task, p.fd);
+	if (file) {
+		dentry = BPF_CORE_READ(file, f_path.dentry);
+		walked = match_object(s, cfg, dentry);
+	} else if (p.new_name ? !text_join(s, p.new_dirfd, p.new_name) :
+				!text_join(s, p.dirfd, p.name)) {
+		match_text(s, cfg);
+	} else {
+		s->bits.word[0] |= 1ULL << BIT_PATH_UNKNOWN;
+	}
+	if (!event_decide(s, cfg, me, attributes, walked))
+		return 0;
+	if (call->kind == EVENT_FILE_SYMLINK)
+		lengths.target = append_user_string(s, (void *)call->arg[0]);
+	if (file) {
+		lengths.path = append_path(s, dentry, BPF_CORE_READ(file, f_path.mnt));
+	} else {
+		text_join(s, p.dirfd, p.name);
+		lengths.path = append_text(s);
+		if (p.new_name) {
+			text_join(s, p.new_dirfd, p.new_name);
+			lengths.new_path = append_text(s);
+		}
+		lengths.name = append_user_string(s, p.name);
+		if (p.new_name)
+			lengths.new_name = append_user_string(s, p.new_name);
+	}
+	path_store(s, &lengths);
+	return event_send(s, cfg);
+}

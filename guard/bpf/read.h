@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Reading what an event reports: full paths and joined texts. */
+#ifndef GUARD_READ_H
+#define GUARD_READ_H
+
+#include "maps.h"
+
+/* One step of the walk to the root: put a component in front of the path, or
+ * cross to the mount below. Components are read without locks, so a concurrent
+ * rename can yield a path that never existed; decisions never use this text. */
+static long path_step(__u32 index, struct scratch *s)
+{
+	struct dentry *dentry = s->path_dentry;
+	struct mount *mount = s->path_mount;
+	struct dentry *parent, *mount_root;
+	const unsigned char *name;
+	__u32 length, start;
+
+	mount_root = BPF_CORE_READ(mount, mnt.mnt_root);
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (dentry == s->root_dentry && mount == s->root_mount) {
+		s->path_complete = 1;
+		return 1;
+	}
+	if (dentry == mount_root || dentry == parent) {
+		struct mount *below = BPF_CORE_READ(mount, mnt_parent);
+
+		if (below == mount || dentry != mount_root) {
+			s->path_complete = dentry == mount_root;
+			return 1; /* the global root, or a file without a name */
+		}
+		s->path_dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		s->path_mount = below;
+		return 0;
+	}
+	length = BPF_CORE_READ(dentry, d_name.len) & 0xff;
+	name = BPF_CORE_READ(dentry, d_name.name);
+	start = s->path_start;
+	if (start < length + 1 || start > PATH_END)
+		return 1; /* full: the path stays incomplete at its beginning */
+	start -= length + 1;
+	s->path[start & PATH_MASK] = '/';
+	bpf_probe_read_kernel(&s->path[(start & PATH_MASK) + 1], length, name);
+	s->path_start = start;
+	s->path_dentry = parent;
+	return 0;
+}
+
+/* Writes the path of `path` as its task's root sees it to s->path[path_start..PATH_END). */
+static __noinline int path_read(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct vfsmount *root = BPF_CORE_READ(task, fs, root.mnt);
+
+	s->path_start = PATH_END;
+	s->path_complete = 0;
+	s->path_dentry = dentry;
+	s->path_mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+	s->root_dentry = BPF_CORE_READ(task, fs, root.dentry);
+	s->root_mount = (void *)root - bpf_core_field_offset(struct mount, mnt);
+	bpf_loop(2 * EVENT_PATH_MAX, path_step, s, 0);
+	if (s->path_start == PATH_END && s->path_complete) {
+		s->path_start = PATH_END - 1;
+		s->path[PATH_END - 1] = '/';
+	}
+	return 0;
+}
+
+/* Appends `size` kernel bytes to the event; returns what was appended. */
+static __noinline __u32 append_bytes(struct scratch *s, const void *from, __u32 size)
+{
+	__u32 at = s->length;
+
+	if (at > DATA_MASK || size > EVENT_PATH_MAX)
+		return 0;
+	if (bpf_probe_read_kernel(&s->data[at & DATA_MASK], size, from))
+		return 0;
+	s->length = at + size;
+	return size;
+}
+
+static __always_inline struct event_header *event_header(struct scratch *s)
+{
+	return (struct event_header *)s->data;
+}
+
+/* Appends the path of an object, with " (deleted)" left to user space (nlink). */
+static __noinline __u32 append_path(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt)
+{
+	__u32 start;
+
+	path_read(s, dentry, mnt);
+	if (!s->path_complete)
+		event_header(s)->flags |= FLAG_TRUNCATED;
+	start = s->path_start;
+	if (start > PATH_END)
+		return 0;
+	return append_bytes(s, &s->path[start], PATH_END - start);
+}
+
+/* Appends a NUL-terminated user string without its NUL. */
+static __noinline __u32 append_user_string(struct scratch *s, const void *from)
+{
+	__u32 at = s->length;
+	long size;
+
+	if (at > DATA_MASK || !from)
+		return 0;
+	size = bpf_probe_read_user_str(&s->data[at & DATA_MASK], EVENT_PATH_MAX, from);
+	if (size <= 0) {
+		event_header(s)->flags |= FLAG_TRUNCATED;
+		return 0;
+	}
+	if (size == EVENT_PATH_MAX)
+		event_header(s)->flags |= FLAG_TRUNCATED;
+	s->length = at + size - 1;
+	return size - 1;
+}
+
+/* Appends a range of user memory, for argv and the environment. */
+static __noinline __u32 append_user_range(struct scratch *s, unsigned long from, __u32 size)
+{
+	__u32 at = s->length;
+
+	if (at > DATA_MASK || !size)
+		return 0;
+	if (size > EVENT_ARGV_MAX) {
+		size = EVENT_ARGV_MAX;
+		event_header(s)->flags |= FLAG_TRUNCATED;
+	}
+	if (bpf_probe_read_user(&s->data[at & DATA_MASK], size, (void *)from)) {
+		event_header(s)->flags |= FLAG_TRUNCATED;
+		return 0;
+	}
+	s->length = at + size;
+	return size;
+}
+
+/*
+ * Joins a path argument to what it is relative to, in s->text: the task's root,
+ * its working directory or the directory behind `dirfd`. Symbolic links are not
+ * followed and `.` and `..` stay as they are.
+ */
+static __noinline int text_join(struct scratch *s, int dirfd, const void *argument)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct dentry *dentry;
+	struct vfsmount *mnt;
+	__u32 base, start;
+	long size;
+	char first = 0;
+
+	s->text_length = 0;
+	bpf_probe_read_user(&first, 1, argument);
+	if (first == '/') {
+		dentry = BPF_CORE_READ(task, fs, root.dentry);
+		mnt = BPF_CORE_READ(task, fs, root.mnt);
+	} else if (dirfd == AT_FDCWD) {
+		dentry = BPF_CORE_READ(task, fs, pwd.dentry);
+		mnt = BPF_CORE_READ(task, fs, pwd.mnt);
+	} else {
+		struct file *file = task_file(task, dirfd);
+
+		if (!file)
+			return -1;
+		dentry = BPF_CORE_READ(file, f_path.dentry);
+		mnt = BPF_CORE_READ(file, f_path.mnt);
+	}
+	base = 0;
+	if (first != '/') {
+		path_read(s, dentry, mnt);
+		start = s->path_start;
+		if (start > PATH_END)
+			return -1;
+		base = PATH_END - start;
+		if (base > PATH_END || bpf_probe_read_kernel(s->text, base, &s->path[start]))
+			return -1;
+		if (!s->path_complete)
+			event_header(s)->flags |= FLAG_TRUNCATED;
+		if (base == 1)
+			base = 0; /* the root: avoid a double slash */
+		if (first) {
+			s->text[base & PATH_MASK] = '/';
+			base = (base & PATH_MASK) + 1;
+		}
+	}
+	size = bpf_probe_read_user_str(&s->text[base & (2 * PATH_END - 1)], PATH_END, argument);
+	if (size < 0)
+		return -1;
+	if (size == PATH_END)
+		event_header(s)->flags |= FLAG_TRUNCATED;
+	s->text_length = base + size - 1;
+	event_header(s)->flags |= FLAG_TEXT_PATH;
+	return 0;
+}
+
+/* Appends the joined text; longer ones lose their beginning. */
+static __noinline __u32 append_text(struct scratch *s)
+{
+	__u32 length = s->text_length, skip = 0;
+
+	if (length > EVENT_PATH_MAX) {
+		skip = length - EVENT_PATH_MAX;
+		length = EVENT_PATH_MAX;
+		event_header(s)->flags |= FLAG_TRUNCATED;
+	}
+	return append_bytes(s, &s->text[skip & (2 * PATH_END - 1)], length);
+}
+
+#endif

@@ -1,0 +1,182 @@
+"""Where text came from: sources, places in them, and text assembled from pieces.
+
+A rule file is a `Source`. What the parser sees is seldom a slice of it: YAML
+folds lines and decodes escapes, lists are expanded into conditions, appended
+conditions are joined. `MappedText` is such a text together with the place every
+character came from, so that a message can always point into the file.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+LINE_BREAKS = "\n\r\x85\u2028\u2029"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """One file of rules: its name as shown to the user, and its text."""
+
+    name: str
+    text: str = field(repr=False)
+    _line_starts: list[int] = field(init=False, repr=False, default_factory=list)
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column of a character offset, both from 1."""
+        starts = self._starts()
+        line = bisect_right(starts, offset)
+        return line, offset - starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """Text of a line (from 1) without its line break; "" beyond the end."""
+        starts = self._starts()
+        if number > len(starts):
+            return ""
+        end = starts[number] if number < len(starts) else len(self.text)
+        return self.text[starts[number - 1] : end].rstrip(LINE_BREAKS)
+
+    def _starts(self) -> list[int]:
+        # Found on first use: most sources load without a single message.
+        if not self._line_starts:
+            self._line_starts.append(0)
+            offset = 0
+            for line in self.text.split("\n"):
+                offset += len(line) + 1
+                self._line_starts.append(offset)
+            self._line_starts.pop()
+        return self._line_starts
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Half-open range of characters of a source."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.source.name
+
+    @property
+    def line(self) -> int:
+        """Line of the first character, from 1."""
+        return self.source.position(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        """Column of the first character, from 1."""
+        return self.source.position(self.start)[1]
+
+    def __str__(self) -> str:
+        line, column = self.source.position(self.start)
+        return f"{self.source.name}:{line}:{column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Where the characters of a text from `start` up to the next piece come from.
+
+    `width` 0: one for one from `offset` on. Otherwise all of them stand for the
+    `width` characters at `offset`: an escape, or text that was put in for them.
+    """
+
+    start: int
+    source: Source
+    offset: int
+    width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MappedText:
+    """A text and the origin of its characters; the first piece starts at 0."""
+
+    text: str
+    pieces: tuple[Piece, ...]
+
+    @classmethod
+    def verbatim(cls, source: Source, start: int, end: int) -> MappedText:
+        """The characters from `start` to `end` of a source as they are."""
+        return cls(source.text[start:end], (Piece(0, source, start),))
+
+    @classmethod
+    def inserted(cls, text: str, location: Location) -> MappedText:
+        """Text that is not in any source but stands for what is at `location`."""
+        width = max(location.end - location.start, 1)
+        return cls(text, (Piece(0, location.source, location.start, width),))
+
+    @classmethod
+    def join(cls, parts: Iterable[MappedText]) -> MappedText:
+        """The parts one after the other; there must be at least one."""
+        texts: list[str] = []
+        pieces: list[Piece] = []
+        length = 0
+        for part in parts:
+            for piece in part.pieces:
+                pieces.append(
+                    Piece(piece.start + length, piece.source, piece.offset, piece.width)
+                )
+            texts.append(part.text)
+            length += len(part.text)
+        return cls("".join(texts), tuple(pieces))
+
+    def __getitem__(self, key: slice) -> MappedText:
+        """A slice, still mapped; steps are not supported."""
+        start, stop, _ = key.indices(len(self.text))
+        first = self._piece_index(start)
+        last = self._piece_index(max(stop - 1, start))
+        pieces = []
+        for piece in self.pieces[first : last + 1]:
+            # Characters of a one-for-one piece that are cut off at its front.
+            cut = max(start - piece.start, 0)
+            offset = piece.offset if piece.width else piece.offset + cut
+            pieces.append(
+                Piece(max(piece.start - start, 0), piece.source, offset, piece.width)
+            )
+        return MappedText(self.text[start:stop], tuple(pieces))
+
+    def locate(self, start: int = 0, end: int | None = None) -> Location:
+        """Place in a source of the characters from `start` to `end` (default: all).
+
+        A range over several sources is cut at the end of the first piece. An
+        empty range, or one at the end of the text, gives the place just after
+        the character before it.
+        """
+        if end is None:
+            end = len(self.text)
+        if start >= len(self.text):
+            return self._after(start)
+        first = self.pieces[self._piece_index(start)]
+        begin, begin_end = self._origin(first, start)
+        if end <= start:
+            return Location(first.source, begin, begin)
+        last = self.pieces[self._piece_index(end - 1)]
+        _, finish = self._origin(last, end - 1)
+        if last.source is first.source and finish > begin:
+            return Location(first.source, begin, finish)
+        following = self._piece_index(start) + 1
+        stop = self.pieces[following].start if following < len(self.pieces) else end
+        return Location(first.source, begin, max(self._origin(first, stop - 1)[1], begin_end))
+
+    def _after(self, offset: int) -> Location:
+        if not self.text:
+            piece = self.pieces[0]
+            return Location(piece.source, piece.offset, piece.offset + piece.width)
+        piece = self.pieces[self._piece_index(len(self.text) - 1)]
+        _, finish = self._origin(piece, len(self.text) - 1)
+        finish += offset - len(self.text)
+        return Location(piece.source, finish, finish)
+
+    def _piece_index(self, offset: int) -> int:
+        return max(bisect_right(self.pieces, offset, key=lambda piece: piece.start) - 1, 0)
+
+    @staticmethod
+    def _origin(piece: Piece, offset: int) -> tuple[int, int]:
+        if piece.width:
+            return piece.offset, piece.offset + piece.width
+        begin = piece.offset + offset - piece.start
+        return begin, begin + 1
