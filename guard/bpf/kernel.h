@@ -110,8 +110,7 @@ struct fs_struct {
 	struct path pwd;
 };
 
-struct kernel_caps {
-	__u64 value;
+struct kernel_caps { /* 64 bits, as one number or as two halves */
 };
 
 struct kernel_id {
@@ -213,9 +212,14 @@ struct socket {
 	struct sock *sk;
 };
 
+struct sockaddr_un {
+	__u16 sun_family;
+	char sun_path[108];
+};
+
 struct unix_address {
 	int len;
-	char name[1];
+	struct sockaddr_un name[1];
 };
 
 struct unix_sock {
@@ -295,6 +299,16 @@ static __always_inline __u64 inode_ctime_ns(struct inode *inode)
 	return BPF_CORE_READ(old, i_ctime.tv_sec) * 1000000000ULL +
 	       BPF_CORE_READ(old, i_ctime.tv_nsec);
 }
+
+/* A capability set of a task; its inner layout has changed, its size has not. */
+#define task_caps(task, set)                                                            \
+	({                                                                              \
+		__u64 caps_ = 0;                                                        \
+		bpf_probe_read_kernel(&caps_, sizeof(caps_),                            \
+				      (void *)BPF_CORE_READ(task, cred) +               \
+					      bpf_core_field_offset(struct cred, set)); \
+		caps_;                                                                  \
+	})
 
 /* The audit login uid exists only with CONFIG_AUDIT. */
 static __always_inline __u32 task_loginuid(struct task_struct *task)

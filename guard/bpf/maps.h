@@ -226,6 +226,11 @@ struct {
 	__type(value, struct scratch);
 } scratch SEC(".maps");
 
+/* What the callbacks of bpf_loop get: it accepts only stack memory. */
+struct scratch_loop {
+	struct scratch *s;
+};
+
 enum scratch_level {
 	SCRATCH_TASK,
 	SCRATCH_INTERRUPT,

@@ -192,8 +192,9 @@ static __always_inline void bits_add_tag(struct scratch *s, const struct path_ta
 }
 
 /* One level up: stop at the first inode that carries a tag. */
-static long walk_step(__u32 index, struct scratch *s)
+static long walk_step(__u32 index, struct scratch_loop *loop)
 {
+	struct scratch *s = loop->s;
 	struct walk *walk = &s->walk;
 	struct dentry *dentry = walk->dentry, *parent;
 	struct inode_key key = { .generation = walk->finished };
@@ -225,6 +226,7 @@ static long walk_step(__u32 index, struct scratch *s)
 static __noinline int match_object(struct scratch *s, struct policy_config *cfg, struct dentry *dentry)
 {
 	struct inode_key key = { .generation = cfg->generation };
+	struct scratch_loop loop = { .s = s };
 	struct walk *walk = &s->walk;
 	struct path_tag *tag, *next;
 	__u32 depth, i;
@@ -235,7 +237,7 @@ static __noinline int match_object(struct scratch *s, struct policy_config *cfg,
 	walk->tagged = 0;
 	walk->depth = 0;
 	walk->finished = cfg->generation;
-	bpf_loop(POLICY_WALK_MAX, walk_step, s, 0);
+	bpf_loop(POLICY_WALK_MAX, walk_step, &loop, 0);
 	if (!walk->tagged)
 		return walk->depth == (__u32)-1 ? 0 : -1;
 	key.inode = walk->tagged;
@@ -258,8 +260,9 @@ static __noinline int match_object(struct scratch *s, struct policy_config *cfg,
 }
 
 /* One byte of a joined path: remember the longest prefix that is a known place. */
-static long text_step(__u32 index, struct scratch *s)
+static long text_step(__u32 index, struct scratch_loop *loop)
 {
+	struct scratch *s = loop->s;
 	struct text_scan *scan = &s->text_scan;
 	__u8 byte = s->text[index & (2 * PATH_END - 1)], next, after;
 	bool end = index == scan->length;
@@ -309,8 +312,9 @@ static __noinline int text_component(struct scratch *s, __u32 start)
 	return 0;
 }
 
-static long text_last_slash(__u32 index, struct scratch *s)
+static long text_last_slash(__u32 index, struct scratch_loop *loop)
 {
+	struct scratch *s = loop->s;
 	__u32 at = s->text_length - 1 - index;
 
 	if (s->text[at & (2 * PATH_END - 1)] != '/')
@@ -323,6 +327,7 @@ static long text_last_slash(__u32 index, struct scratch *s)
  * BIT_PATH_UNKNOWN: user space, which normalises it, decides. */
 static __noinline int match_text(struct scratch *s, struct policy_config *cfg)
 {
+	struct scratch_loop loop = { .s = s };
 	struct text_scan *scan = &s->text_scan;
 	struct text_key key = { .generation = cfg->generation };
 	struct path_tag *tag, *next;
@@ -338,13 +343,13 @@ static __noinline int match_text(struct scratch *s, struct policy_config *cfg)
 	s->text[length & (2 * PATH_END - 1)] = 0;
 	s->text[(length + 1) & (2 * PATH_END - 1)] = 0;
 	s->walk.finished = cfg->generation;
-	bpf_loop(length + 1, text_step, s, 0);
+	bpf_loop(length + 1, text_step, &loop, 0);
 	if (scan->irregular) {
 		s->bits.word[0] |= 1ULL << BIT_PATH_UNKNOWN;
 		return 0;
 	}
 	s->walk.depth = 0;
-	bpf_loop(length, text_last_slash, s, 0);
+	bpf_loop(length, text_last_slash, &loop, 0);
 	text_component(s, s->walk.depth);
 	match_name(s, cfg);
 	if (!scan->tag_found)

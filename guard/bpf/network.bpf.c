@@ -76,8 +76,9 @@ static __noinline int socket_describe(struct event_socket *out, struct sock *sk,
 		*(__u32 *)out->remote_addr = BPF_CORE_READ(sk, __sk_common.skc_daddr);
 		*(__u32 *)out->local_addr = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 	} else if (family == AF_INET6) {
-		BPF_CORE_READ_INTO(out->remote_addr, sk, __sk_common.skc_v6_daddr.bytes);
-		BPF_CORE_READ_INTO(out->local_addr, sk, __sk_common.skc_v6_rcv_saddr.bytes);
+		BPF_CORE_READ_INTO((struct in6_address *)out->remote_addr, sk, __sk_common.skc_v6_daddr);
+		BPF_CORE_READ_INTO((struct in6_address *)out->local_addr, sk,
+				   __sk_common.skc_v6_rcv_saddr);
 		address_fold(out->remote_addr, &remote_family);
 		address_fold(out->local_addr, &out->family);
 		if (remote_family == AF_INET)
@@ -117,7 +118,7 @@ static __always_inline void unix_path(struct address *a, struct sock *sk)
 		return;
 	a->path_length = length;
 	bpf_probe_read_kernel(a->path, length & 127,
-			      (void *)address + bpf_core_field_offset(struct unix_address, name) + 2);
+			      (void *)address + bpf_core_field_offset(struct unix_address, name) + 2 /* sun_path */);
 }
 
 static __always_inline __u64 socket_attributes(struct event_socket *socket, __s64 res)

@@ -115,8 +115,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	event->nlink = BPF_CORE_READ(inode, i_nlink);
 	event->exe_mtime_ns = inode_mtime_ns(inode);
 	event->exe_ctime_ns = inode_ctime_ns(inode);
-	event->cap_permitted = BPF_CORE_READ(task, cred, cap_permitted.value);
-	event->cap_effective = BPF_CORE_READ(task, cred, cap_effective.value);
+	event->cap_permitted = task_caps(task, cap_permitted);
+	event->cap_effective = task_caps(task, cap_effective);
 	event->euid = BPF_CORE_READ(task, cred, euid.val);
 	parent = task->real_parent;
 	event->parent_pid = BPF_CORE_READ(parent, tgid);
@@ -230,8 +230,8 @@ int BPF_PROG(handle_process, struct pt_regs *regs, long ret)
 		struct event_process_setuid *event;
 
 		event = event_begin(s, call->kind, call->call, sizeof(*event), call->ret);
-		event->cap_permitted = BPF_CORE_READ(task, cred, cap_permitted.value);
-		event->cap_effective = BPF_CORE_READ(task, cred, cap_effective.value);
+		event->cap_permitted = task_caps(task, cap_permitted);
+		event->cap_effective = task_caps(task, cap_effective);
 		event->euid = BPF_CORE_READ(task, cred, euid.val);
 		event->arg_id = call->arg[0];
 		s->lifecycle = 1;

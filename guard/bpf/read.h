@@ -8,8 +8,9 @@
 /* One step of the walk to the root: put a component in front of the path, or
  * cross to the mount below. Components are read without locks, so a concurrent
  * rename can yield a path that never existed; decisions never use this text. */
-static long path_step(__u32 index, struct scratch *s)
+static long path_step(__u32 index, struct scratch_loop *loop)
 {
+	struct scratch *s = loop->s;
 	struct dentry *dentry = s->path_dentry;
 	struct mount *mount = s->path_mount;
 	struct dentry *parent, *mount_root;
@@ -51,6 +52,7 @@ static __noinline int path_read(struct scratch *s, struct dentry *dentry, struct
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct vfsmount *root = BPF_CORE_READ(task, fs, root.mnt);
+	struct scratch_loop loop = { .s = s };
 
 	s->path_start = PATH_END;
 	s->path_complete = 0;
@@ -58,7 +60,7 @@ static __noinline int path_read(struct scratch *s, struct dentry *dentry, struct
 	s->path_mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 	s->root_dentry = BPF_CORE_READ(task, fs, root.dentry);
 	s->root_mount = (void *)root - bpf_core_field_offset(struct mount, mnt);
-	bpf_loop(2 * EVENT_PATH_MAX, path_step, s, 0);
+	bpf_loop(2 * EVENT_PATH_MAX, path_step, &loop, 0);
 	if (s->path_start == PATH_END && s->path_complete) {
 		s->path_start = PATH_END - 1;
 		s->path[PATH_END - 1] = '/';

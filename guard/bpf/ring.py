@@ -18,7 +18,7 @@ from typing import Self
 
 from guard.errors import UnsupportedError
 
-_BUSY = 1 << 31  # may come together with the next
+_BUSY = 1 << 31
 _DISCARD = 1 << 30
 _HEADER = 8
 

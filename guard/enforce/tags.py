@@ -14,14 +14,14 @@ path seen only as text starts at the deepest position in `texts` instead.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from guard.enforce.mounts import Mount, inner_mounts, read_mounts
+from guard.enforce.mounts import Mount, other_paths, read_mounts
 from guard.engine.kernel_plan import MAX_EDGES, KernelPlan, Place, PlacedPredicate, Scope
 from guard.errors import PolicyError, UnsupportedError
 
@@ -60,13 +60,14 @@ class PathTag:
     prefix_lengths: int = 0
 
     def __or__(self, other: PathTag) -> PathTag:
-        """Both tags on one inode. The edges of only one of them can be followed."""
+        """Both tags on one inode; edges are followed from the node of the first that has any."""
         first, second = (self, other) if self.has_edges else (other, self)
         return replace(
             first,
             itself=first.itself | second.itself,
             child=first.child | second.child,
             below=first.below | second.below,
+            prefix_lengths=first.prefix_lengths | second.prefix_lengths,
         )
 
 
@@ -84,8 +85,13 @@ class Edge:
 class PathTree:
     """Everything about places that does not depend on which inodes exist."""
 
-    tags: Mapping[bytes, PathTag]  # by path text; the root is b""
+    tags: Mapping[bytes, PathTag]  # positions by path text; the root is b""
     edges: tuple[Edge, ...]
+    places: Places
+
+    def closed_bits(self, path: bytes) -> PathTag:
+        """What the places say about any absolute `path`."""
+        return self.places.tag(_parts(path))
 
 
 @dataclass(slots=True)
@@ -93,8 +99,8 @@ class PinnedTags:
     """A path tree and the inodes its positions have now. Close it to let them go."""
 
     tree: PathTree
-    pins: dict[int, PathTag]  # descriptor -> tag of its inode
-    paths: dict[int, bytes] = field(default_factory=dict)
+    pins: dict[int, PathTag] = field(default_factory=dict)  # by descriptor
+    edges: list[Edge] = field(default_factory=list)
 
     def close(self) -> None:
         for descriptor in self.pins:
@@ -121,16 +127,14 @@ def pin_places(plan: KernelPlan, mounts: Sequence[Mount] | None = None) -> Pinne
     are more places than descriptors.
     """
     tree = build_tree(plan.predicates)
-    pinned = PinnedTags(tree, {})
+    pinned = PinnedTags(tree, edges=list(tree.edges))
     inodes: dict[tuple[int, int], int] = {}
-    mounted = read_mounts() if mounts is None else mounts
-    inner = {mount: _tag_at(tree, mount) for mount in inner_mounts(mounted)}
     try:
         for path, tag in tree.tags.items():
-            _pin(pinned, inodes, path or b"/", tag)
-        for path, mount_tag in inner.items():
-            if mount_tag is not None:
-                _pin(pinned, inodes, path, mount_tag)
+            if path or _root_matters(tree):
+                _pin(pinned, inodes, path or b"/", tag)
+        for path, tag in _inner_mounts(tree, read_mounts() if mounts is None else mounts):
+            _pin(pinned, inodes, path, tag)
     except BaseException:
         pinned.close()
         raise
@@ -144,50 +148,57 @@ def build_tree(predicates: Iterable[PlacedPredicate]) -> PathTree:
     than MAX_EDGES names below the deepest directory that exists.
     """
     spelled = _spell(predicates)
-    own = _Own(spelled)
-    positions: dict[tuple[bytes, ...], None] = {(): None}
-    for parts, is_prefix, _, _ in spelled:
-        whole = parts[:-1] if is_prefix else parts
-        first = max(len(whole) - MAX_EDGES, 0)
-        for length in range(first, len(whole) + 1):
-            positions[whole[:length]] = None
-    nodes = {parts: number for number, parts in enumerate(sorted(positions), 1)}
-    prefixes: dict[tuple[bytes, ...], set[bytes]] = {}
+    places = Places(spelled)
+    positions: set[_Parts] = set()
+    prefixes: dict[_Parts, set[bytes]] = {}
     for parts, is_prefix, _, _ in spelled:
         if is_prefix:
             prefixes.setdefault(parts[:-1], set()).add(parts[-1])
+            parts = parts[:-1]
+        # Directories above a place can be replaced too: they get edges as far as
+        # the kernel follows them.
+        for length in range(max(len(parts) - MAX_EDGES, 0), len(parts) + 1):
+            positions.add(parts[:length])
+    nodes = {parts: number for number, parts in enumerate(sorted(positions), 1)}
     with_edges = {parts[:-1] for parts in nodes if parts} | set(prefixes)
-
-    def tag(parts: tuple[bytes, ...], node: int) -> PathTag:
-        lengths = sum(1 << length - 1 for length in {len(n) for n in prefixes.get(parts, ())})
-        return replace(
-            own.tag(parts), node=node, has_edges=parts in with_edges, prefix_lengths=lengths
+    tags = {
+        parts: replace(
+            places.tag(parts),
+            node=node,
+            has_edges=parts in with_edges,
+            prefix_lengths=_length_bits(prefixes.get(parts, ())),
         )
-
-    tags = {parts: tag(parts, node) for parts, node in nodes.items()}
+        for parts, node in nodes.items()
+    }
     edges = [
-        Edge(nodes[parts[:-1]], parts[-1], False, found)
-        for parts, found in tags.items()
+        Edge(nodes[parts[:-1]], parts[-1], False, tag)
+        for parts, tag in tags.items()
         if parts and parts[:-1] in nodes
     ]
-    last = len(nodes)
+    beyond = len(nodes) + 1
     for parent, names in prefixes.items():
         for name in sorted(names):
-            last += 1
-            edges.append(Edge(nodes[parent], name, True, replace(own.tag((*parent, name)), node=last)))
-    kept = _useful(tags, {edge.node for edge in edges})
-    return PathTree({b"".join(b"/" + part for part in p): t for p, t in kept.items()}, tuple(edges))
+            tag = replace(places.tag((*parent, name)), node=beyond)
+            edges.append(Edge(nodes[parent], name, True, tag))
+            beyond += 1
+    texts = {b"".join(b"/" + part for part in parts): tag for parts, tag in tags.items()}
+    return PathTree(texts, tuple(edges), places)
 
 
-_Spelled = tuple[tuple[bytes, ...], bool, Scope, PathBits]
+def _length_bits(names: Iterable[bytes]) -> int:
+    return sum(1 << length - 1 for length in {len(name) for name in names})
 
 
-class _Own:
-    """Bits that the places themselves say, by path components."""
+_Parts = tuple[bytes, ...]
+_Spelled = tuple[_Parts, bool, Scope, PathBits]
+
+
+class Places:
+    """The bits that the places say, by the components of their paths."""
 
     def __init__(self, spelled: Iterable[_Spelled]) -> None:
-        self.exact: dict[tuple[bytes, ...], dict[Scope, PathBits]] = {}
-        self.prefix: dict[tuple[bytes, ...], dict[bytes, dict[Scope, PathBits]]] = {}
+        self.exact: dict[_Parts, dict[Scope, PathBits]] = {}
+        self.prefix: dict[_Parts, dict[bytes, dict[Scope, PathBits]]] = {}
         for parts, is_prefix, scope, bits in spelled:
             if is_prefix:
                 found = self.prefix.setdefault(parts[:-1], {}).setdefault(parts[-1], {})
@@ -196,7 +207,7 @@ class _Own:
             for one in scope:
                 found[one] = found.get(one, NO_BITS) | bits
 
-    def tag(self, parts: tuple[bytes, ...]) -> PathTag:
+    def tag(self, parts: _Parts) -> PathTag:
         """The closed bits at `parts`, which need not be a place."""
         itself = child = below = NO_BITS
         for length in range(len(parts) + 1):
@@ -212,20 +223,13 @@ class _Own:
                     itself |= near if distance == 1 else deep
         return PathTag(itself, child, below, 0)
 
-    def _at(self, parts: tuple[bytes, ...]) -> Iterable[dict[Scope, PathBits]]:
+    def _at(self, parts: _Parts) -> Iterable[dict[Scope, PathBits]]:
         if parts in self.exact:
             yield self.exact[parts]
         if parts:
             for prefix, scopes in self.prefix.get(parts[:-1], {}).items():
                 if parts[-1].startswith(prefix):
                     yield scopes
-
-
-def _useful(
-    tags: Mapping[tuple[bytes, ...], PathTag], with_edges: set[int]
-) -> dict[tuple[bytes, ...], PathTag]:
-    # The root only leads to places that exist anyway, unless a place says more.
-    return {p: t for p, t in tags.items() if p or t.itself or t.child or t.below or t.prefix_lengths}
 
 
 def _spell(predicates: Iterable[PlacedPredicate]) -> list[_Spelled]:
@@ -237,7 +241,7 @@ def _spell(predicates: Iterable[PlacedPredicate]) -> list[_Spelled]:
             if isinstance(source, Place):
                 bits[source] = bits.get(source, NO_BITS) | own
     return [
-        (tuple(part for part in path.split(b"/") if part), place.is_prefix, place.scope, own)
+        (_parts(path), place.is_prefix, place.scope, own)
         for place, own in bits.items()
         for path in spellings(place)
     ]
@@ -274,47 +278,58 @@ def _check_depth(place: Place, folder: bytes) -> None:
         )
 
 
-def _tag_at(tree: PathTree, path: bytes) -> PathTag | None:
-    """Tag for the root of a file system mounted at `path`, None when no place holds it."""
-    if path in tree.tags:
-        return None  # pinned as a position already
-    steps = path.split(b"/")
-    for length in range(len(steps) - 1, 0, -1):
-        tag = tree.tags.get(b"/".join(steps[:length]))
-        if tag is None:
+def _parts(path: bytes) -> _Parts:
+    return tuple(part for part in path.split(b"/") if part)
+
+
+def _root_matters(tree: PathTree) -> bool:
+    # Most files lie below no place at all; without a tag on the root the kernel
+    # is done with them when its walk ends. Only root may replace `/etc` itself.
+    root = tree.tags[b""]
+    return bool(
+        root.itself
+        or root.child
+        or root.below
+        or root.prefix_lengths
+        or any(
+            edge.node == root.node and not os.path.lexists(b"/" + edge.name) for edge in tree.edges
+        )
+    )
+
+
+def _inner_mounts(tree: PathTree, mounts: Sequence[Mount]) -> Iterable[tuple[bytes, PathTag]]:
+    """Roots of file systems mounted inside a place: the kernel's walk ends there."""
+    for mount in mounts:
+        path = mount.path.rstrip(b"/")
+        tag = tree.closed_bits(path)
+        if path in tree.tags or not (tag.itself or tag.child or tag.below):
             continue
-        for edge in sorted(tree.edges, key=lambda edge: -len(edge.name)):
-            if edge.is_prefix and edge.node == tag.node and steps[length].startswith(edge.name):
-                tag, length = edge.tag, length + 1
-                break
-        distance = len(steps) - length
-        itself = (tag.itself, tag.child)[distance] if distance < 2 else tag.below
-        inside = tag.child if distance == 0 else tag.below
-        if not itself and not inside and not tag.below:
-            return None
-        return PathTag(itself, inside, tag.below, 0)
-    return None
+        # A bind mount shares its inodes with the directory it shows. They can
+        # carry one tag only, so they keep what their other paths say.
+        if all(tree.closed_bits(other) == tag for other in other_paths(mount, mounts)):
+            yield path, tag
 
 
-def _pin(
-    pinned: PinnedTags, inodes: dict[tuple[int, int], int], path: bytes, tag: PathTag
-) -> None:
-    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-        try:
-            descriptor = os.open(path, _O_PIN)
-        except OSError as error:
-            if error.errno not in (23, 24):
-                raise
-            raise UnsupportedError(
-                "too few file descriptors for the places of the policy",
-                help="raise the limit with `ulimit -n`, or name fewer paths",
-            ) from error
-        status = os.fstat(descriptor)
-        known = inodes.get((status.st_dev, status.st_ino))
-        if known is None:
-            inodes[status.st_dev, status.st_ino] = descriptor
-            pinned.pins[descriptor] = tag
-            pinned.paths[descriptor] = path
-        else:
-            os.close(descriptor)
-            pinned.pins[known] |= tag
+def _pin(pinned: PinnedTags, inodes: dict[tuple[int, int], int], path: bytes, tag: PathTag) -> None:
+    try:
+        descriptor = os.open(path, _O_PIN)
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            return  # not there or not reachable now: known by name
+        raise UnsupportedError(
+            "too few file descriptors for the places of the policy",
+            help="raise the limit with `ulimit -n`, or name fewer paths",
+        ) from error
+    status = os.fstat(descriptor)
+    known = inodes.setdefault((status.st_dev, status.st_ino), descriptor)
+    if known == descriptor:
+        pinned.pins[descriptor] = tag
+        return
+    os.close(descriptor)
+    first = pinned.pins[known]
+    if first.has_edges and tag.has_edges:
+        # One directory under two paths: what lies below is reached from one node.
+        pinned.edges += [
+            replace(edge, node=first.node) for edge in pinned.edges if edge.node == tag.node
+        ]
+    pinned.pins[known] = first | tag

@@ -7,7 +7,6 @@ back-ticks; `help` names the next step.
 
 from __future__ import annotations
 
-import difflib
 import enum
 import unicodedata
 from collections.abc import Iterable
@@ -129,12 +128,19 @@ def sort(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that `word` was most likely meant to be, None when none is near."""
-    folded: dict[str, str] = {}
+    """The candidate that `word` was most likely meant to be, None when none is near.
+
+    Near is: a third of the letters, at least one, inserted, lost, changed or
+    swapped with the next; case does not count.
+    """
+    allowed = max(len(word) // 3, 1)
+    best: str | None = None
     for candidate in candidates:
-        folded.setdefault(candidate.lower(), candidate)
-    matches = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.7)
-    return folded[matches[0]] if matches else None
+        if abs(len(candidate) - len(word)) <= allowed:
+            distance = _distance(word.lower(), candidate.lower())
+            if distance <= allowed and distance < len(candidate):
+                best, allowed = candidate, distance - 1
+    return best
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
@@ -149,6 +155,20 @@ def visible(text: str) -> str:
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
+
+
+def _distance(left: str, right: str) -> int:
+    """Edits that turn one word into the other; two swapped letters are one edit."""
+    rows = [list(range(len(right) + 1))]
+    for i, char in enumerate(left, 1):
+        row = [i]
+        for j, other in enumerate(right, 1):
+            cost = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (char != other))
+            if i > 1 and j > 1 and char == right[j - 2] and left[i - 2] == other:
+                cost = min(cost, rows[-2][j - 2] + 1)
+            row.append(cost)
+        rows.append(row)
+    return rows[-1][-1]
 
 
 def _block(diagnostic: Diagnostic) -> str:

@@ -234,9 +234,7 @@ def _merge(children: Iterable[Formula], *, is_negated: bool) -> tuple[Formula, .
     rest: list[Formula] = []
     for child in children:
         match child:
-            case Literal(Atom(subject, Predicate() as predicate), negated) if (
-                negated == is_negated
-            ):
+            case Literal(Atom(subject, Predicate() as predicate), negated) if negated == is_negated:
                 groups.setdefault((subject, predicate.family), set()).update(predicate.sources)
             case _:
                 rest.append(child)

@@ -7,7 +7,7 @@ always that is one of a dozen mistakes everybody makes; each gets its own help.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from guard.engine.diagnostics import did_you_mean, nearest
@@ -33,6 +33,7 @@ OPERATORS = ("exists", "<=", "<", ">=", ">", *STRING_OPERATORS, *LIST_OPERATORS)
 
 _LONGEST_QUOTE = 40
 _WORD = re.compile(r"""[^\s()"',=]+|[=!<>~]+|.""", re.DOTALL)
+_FIELD_BEFORE = re.compile(r"([A-Za-z]\w*(?:\.\w+)+(?:\[[^\[\]\s]*\])?)\s*\Z")
 _BLANK = " \t\b\r\n"
 _ELSEWHERE = {
     "&&": "and",
@@ -108,7 +109,7 @@ class _Stop:
 
 
 def explain(
-    text: str, position: int, accepted: Collection[str], stack: Sequence[Seen]
+    text: str, position: int, accepted: Set[str], stack: Sequence[Seen]
 ) -> SyntaxIssue:
     """The issue for a parse that stopped at `position` of `text`.
 
@@ -122,9 +123,10 @@ def explain(
         position = match.start()
     word = match[0] if match else ""
     stop = _Stop(text, position, word, stack[-1] if stack else Seen("", "", 0), stack)
-    if word in ("'", '"') and not _expects_list(accepted):
-        if _string_is_open(text, position):
-            return _open_string(stop, position)
+    if word == ")" and _last_open(stack) is None and accepted <= {"$END", "_AND", "_OR"}:
+        return stop.issue("`)` closes nothing", "remove it, or add the missing `(`")
+    if word in ("'", '"') and "LIST" not in accepted and _string_is_open(text, position):
+        return _open_string(stop, position)
     for terminal, classify in _BY_TERMINAL:
         if terminal in accepted:
             return classify(stop)
@@ -186,7 +188,8 @@ def _operand(stop: _Stop) -> SyntaxIssue:
 
 
 def _operator(stop: _Stop) -> SyntaxIssue:
-    left = stop.last.text if stop.last.kind == "FIELD" else ""
+    field = _FIELD_BEFORE.search(stop.text, max(stop.position - 200, 0), stop.position)
+    left = field[1] if field else ""
     subject = f"field `{_short(left)}`" if left else "the left side"
     example = left or "proc.name"
     word = stop.word
@@ -194,7 +197,7 @@ def _operator(stop: _Stop) -> SyntaxIssue:
         return _bad_argument(stop)
     if stop.at_end or word in ("and", "or", ")", *_ELSEWHERE):
         return SyntaxIssue(
-            stop.span if not left else Span(stop.last.start, stop.last.start + len(left)),
+            Span(*field.span(1)) if field else stop.span,
             f"{subject} is not compared with anything",
             f"write `{example} exists`, or a comparison such as `{example} = …`",
         )
@@ -210,7 +213,7 @@ def _operator(stop: _Stop) -> SyntaxIssue:
     if word in _OTHER_OPERATORS:
         return stop.issue(f"`{word}` is not an operator", _OTHER_OPERATORS[word])
     for operator in sorted(OPERATORS, key=len, reverse=True):
-        if operator.isalpha() and word.startswith(operator) and nearest(word, OPERATORS) is None:
+        if len(operator) > 3 and word.startswith(operator):
             return stop.issue(
                 f"expected an operator, {stop.found}", f"put a blank after `{operator}`"
             )
@@ -267,8 +270,6 @@ def _joiner(stop: _Stop) -> SyntaxIssue:
     opened = _last_open(stop.stack)
     if stop.at_end and opened is not None:
         return _never_closed(opened)
-    if word == ")":
-        return stop.issue("`)` closes nothing", "remove it, or add the missing `(`")
     if word in _ELSEWHERE:
         return stop.issue(f"`{word}` is not an operator", f"write `{_ELSEWHERE[word]}`")
     if last.kind == "NAME":
@@ -288,6 +289,8 @@ def _joiner(stop: _Stop) -> SyntaxIssue:
             f"expected `and` or `or` after `{_short(last.text)}`, {stop.found}",
             f'put a value that holds `=` in quotes: "{_short(last.text)}=…"',
         )
+    if word == "not":
+        return stop.issue(f"expected `and` or `or`, {stop.found}", "write `and not`")
     near = nearest(word, ("and", "or")) if word.isalpha() else None
     glued = re.match(r"(and|or)(?=not\b|[A-Za-z])", word)
     if near is None and glued and last.kind != "BARE":
@@ -341,8 +344,11 @@ def _after_name(stop: _Stop) -> SyntaxIssue:
             f"fields have a dot in their name, such as `proc.{name}`; a macro stands alone",
         )
     near = nearest(word, ("and", "or")) if word.isalpha() else None
-    if near is not None:
-        return stop.issue(f"expected `and` or `or`, {stop.found}", f"did you mean `{near}`?")
+    if near is not None or word == "not":
+        return stop.issue(
+            f"expected `and` or `or`, {stop.found}",
+            f"did you mean `{near}`?" if near else "write `and not`",
+        )
     return stop.issue(
         f"expected `and` or `or` after `{_short(name)}`, {stop.found}",
         "join two checks with `and` or `or`",
@@ -350,9 +356,14 @@ def _after_name(stop: _Stop) -> SyntaxIssue:
 
 
 def _argument(stop: _Stop) -> SyntaxIssue:
+    if stop.word == "val":
+        help = "inside a transformer write the field itself"
+    elif stop.word.isidentifier():
+        help = f'fields have a dot in their name; put a text in quotes: "{_short(stop.word)}"'
+    else:
+        help = "arguments are fields, transformers, numbers, quoted texts and lists of these"
     return stop.issue(
-        f"expected an argument of the transformer, {stop.found}",
-        "arguments are fields, transformers, numbers, quoted texts and lists of these",
+        f"expected an argument of the transformer, {stop.found}", help
     )
 
 
@@ -392,10 +403,6 @@ _BY_TERMINAL: tuple[tuple[str, Callable[[_Stop], SyntaxIssue]], ...] = (
     ("FIELD", _field),
     ("RPAR", _closing),
 )
-
-
-def _expects_list(accepted: Collection[str]) -> bool:
-    return "LIST" in accepted
 
 
 def _no_value(stop: _Stop, operator: str) -> SyntaxIssue:

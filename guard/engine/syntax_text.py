@@ -74,7 +74,7 @@ def operand_text(operand: Operand | Value) -> str:
     if isinstance(operand, TextList):
         return f"({', '.join(value_text(item.value) for item in operand.items)})"
     if isinstance(operand, OperandList):
-        return f"({', '.join(operand_text(item) for item in operand.items)})"
+        return f"({', '.join(_inner_text(item) for item in operand.items)})"
     return _transformer_text(operand)
 
 
@@ -82,7 +82,18 @@ def value_text(value: str) -> str:
     """A value, in double quotes when it could not be read back without."""
     if value and not any(char in _NEEDS_QUOTES for char in value):
         return value
+    return _quoted(value)
+
+
+def _quoted(value: str) -> str:
     return '"' + "".join(_ESCAPES.get(char, char) for char in value) + '"'
+
+
+def _inner_text(operand: Operand) -> str:
+    # Transformers take bare numbers but no other bare text.
+    if isinstance(operand, Text) and operand.quoted:
+        return _quoted(operand.value)
+    return operand_text(operand)
 
 
 def _argument_text(argument: str | None) -> str:
@@ -96,7 +107,7 @@ def _transformer_text(transformer: Transformer) -> str:
     node: Operand = transformer
     while isinstance(node, Transformer) and node.arguments:
         heads.append(node.name + "(")
-        rest = "".join("," + operand_text(argument) for argument in node.arguments[1:])
+        rest = "".join("," + _inner_text(argument) for argument in node.arguments[1:])
         tails.append(rest + ")" + _argument_text(node.argument))
         node = node.arguments[0]
-    return "".join(heads) + operand_text(node) + "".join(reversed(tails))
+    return "".join(heads) + _inner_text(node) + "".join(reversed(tails))

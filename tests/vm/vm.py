@@ -9,7 +9,6 @@ import selectors
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -93,7 +92,7 @@ def command_script(command: list[str]) -> str:
 
 @contextlib.contextmanager
 def file_server(socket: Path) -> Iterator[None]:
-    """virtiofsd offering the host's root; the guest mounts it read-only."""
+    """Virtiofsd offering the host's root; the guest mounts it read-only."""
     program = next((path for path in VIRTIOFSD if Path(path).exists()), None)
     if program is None or shutil.which("qemu-system-x86_64") is None:
         raise SystemExit("missing programs: run `make setup-vm`")
@@ -164,5 +163,3 @@ def follow(
                         print(f"[{guest.name}] {line}", flush=True)
     end = time.monotonic() - start
     return Result(guest, status, tuple(lines), end if boot is None else boot, end, console)
-
-
