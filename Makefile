@@ -40,6 +40,7 @@ lint: setup ## formatting, lint, types, layers
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports --no-logo
+	$(PYTHON) guard/bpf/build.py --check
 
 fmt: setup ## format the Python code
 	$(PYTHON) -m ruff format .

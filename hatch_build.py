@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import sysconfig
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +18,11 @@ class CompileKernelPrograms(BuildHookInterface):  # type: ignore[type-arg]  # ge
     # Any: hatchling's own type of the build data.
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         compiler = load(Path(self.root) / "guard" / "bpf" / "build.py")
-        if not compiler.is_current():
-            compiler.build()
+        try:
+            if not compiler.is_current():
+                compiler.build()
+        except compiler.BuildError as error:
+            sys.exit(f"error: {error}")
         # The object names the registers of one architecture; no Python ABI is involved.
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"py3-none-{platform}"

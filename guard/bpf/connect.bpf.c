@@ -38,7 +38,8 @@ static __noinline int address_allowed(struct bpf_sock_addr *ctx, __u32 kind, __u
 	event->socket.fd = -1;
 	__builtin_memcpy(event->socket.remote_addr, address, 16);
 	bits_begin(s, cfg, socket_attributes(&event->socket, 0), call, me);
-	match_address(s, cfg, folded, (__u8 *)address, port);
+	__builtin_memcpy(s->address, address, 16);
+	match_address(s, cfg, folded, port);
 	decide(s, cfg, kind);
 	if (!s->term_found || (s->term_action != ACTION_DENY && s->term_action != ACTION_KILL))
 		return 1;

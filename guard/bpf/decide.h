@@ -53,15 +53,18 @@ static long decide_step_path_unknown(__u32 index, struct decide_loop *loop)
 }
 
 /* Leaves the outcome in s->term_found, term_action and term_rule. */
-static __noinline int decide(struct scratch *s, struct policy_config *cfg, __u32 kind)
+SUBPROGRAM int decide(struct scratch *s, struct policy_config *cfg, __u32 kind)
 {
-	__u32 key = (cfg->generation & 1) * EVENT_KIND_COUNT + kind;
-	struct term_list *list = bpf_map_lookup_elem(&terms, &key);
-	struct decide_loop loop = { .s = s, .list = list };
-	__u32 count;
+	struct decide_loop loop = { .s = s };
+	struct term_list *list;
+	__u32 key, count;
 
+	if (!s || !cfg)
+		return -1;
 	s->term_found = 0;
 	s->term_action = ACTION_OBSERVE;
+	key = (cfg->generation & 1) * EVENT_KIND_COUNT + kind;
+	list = loop.list = bpf_map_lookup_elem(&terms, &key);
 	if (!list)
 		return 0;
 	count = list->count;

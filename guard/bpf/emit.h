@@ -64,7 +64,7 @@ static __always_inline bool on_record(struct scratch *s, struct policy_config *c
 }
 
 /* Counts the event; false if it is neither a candidate nor to be recorded. */
-static __noinline int event_wanted(struct scratch *s, struct policy_config *cfg, struct task_state *me,
+static __always_inline int event_wanted(struct scratch *s, struct policy_config *cfg, struct task_state *me,
 				   __u64 attributes, __u32 kind)
 {
 	struct event_counters *count = counters_get();
@@ -106,14 +106,19 @@ static __always_inline void event_react(struct scratch *s, struct policy_config 
 }
 
 /* Sends the event built in `s`. */
-static __noinline int event_send(struct scratch *s, struct policy_config *cfg)
+SUBPROGRAM int event_send(struct scratch *s, struct policy_config *cfg)
 {
-	struct event_header *header = event_header(s);
 	struct event_counters *count = counters_get();
-	__u32 size = s->length;
-	bool urgent = header->verdict || (s->term_found && s->term_action != ACTION_OBSERVE);
+	struct event_header *header;
+	__u32 size;
+	bool urgent;
 	__u64 flag;
 
+	if (!s || !cfg)
+		return 0;
+	header = event_header(s);
+	size = s->length;
+	urgent = header->verdict || (s->term_found && s->term_action != ACTION_OBSERVE);
 	if (!count || size > DATA_MASK)
 		return 0;
 	header->size = size;

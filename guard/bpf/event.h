@@ -231,7 +231,7 @@ struct event_file_open {
 	__u16 created; /* the call made the file */
 	__u16 nlink;
 	__u16 path_len;
-	__u16 name_len; /* as passed; 0 when equal to the path */
+	__u16 name_len; /* as passed; only in candidates, else 0 */
 };
 
 struct event_file_unlink {

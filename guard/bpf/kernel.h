@@ -41,6 +41,7 @@
 #define TMPFS_MAGIC 0x01021994
 #define F_DUPFD 0
 #define F_DUPFD_CLOEXEC 1030
+#define I_CTIME_QUERIED (1U << 31)  /* include/linux/fs.h, since v6.13 */
 #define IORING_OP_OPENAT 18
 #define IORING_OP_OPENAT2 28
 
@@ -292,7 +293,7 @@ static __always_inline __u64 inode_ctime_ns(struct inode *inode)
 
 	if (bpf_core_field_exists(inode->i_ctime_sec))
 		return BPF_CORE_READ(inode, i_ctime_sec) * 1000000000ULL +
-		       BPF_CORE_READ(inode, i_ctime_nsec);
+		       (BPF_CORE_READ(inode, i_ctime_nsec) & ~I_CTIME_QUERIED);
 	if (bpf_core_field_exists(hidden->__i_ctime))
 		return BPF_CORE_READ(hidden, __i_ctime.tv_sec) * 1000000000ULL +
 		       BPF_CORE_READ(hidden, __i_ctime.tv_nsec);

@@ -109,8 +109,10 @@ static long name_suffix_step(__u32 index, struct name_scan *scan)
 }
 
 /* Adds the predicates on the last component of a path, in s->name. */
-static __noinline int match_name(struct scratch *s, struct policy_config *cfg)
+SUBPROGRAM int match_name(struct scratch *s, struct policy_config *cfg)
 {
+	if (!s || !cfg)
+		return -1;
 	if (length_in(cfg->name_lengths, s->name_length)) {
 		struct name_key key = {
 			.name_hash = name_hash(s),
@@ -155,7 +157,7 @@ static long edge_prefix_step(__u32 index, struct name_scan *scan)
 }
 
 /* The place that the name in s->name leads to from `tag`, NULL for none. */
-static __noinline struct path_tag *edge_find(struct scratch *s, struct path_tag *tag, __u32 generation)
+static __always_inline struct path_tag *edge_find(struct scratch *s, struct path_tag *tag, __u32 generation)
 {
 	struct edge_key key = { .node = tag->node, .generation = generation };
 	struct name_scan scan = {
@@ -223,17 +225,21 @@ static long walk_step(__u32 index, struct scratch_loop *loop)
  * inode, then down again by name where a place below it is known by name only.
  * Returns -1 if the walk did not reach the root of the file system.
  */
-static __noinline int match_object(struct scratch *s, struct policy_config *cfg, struct dentry *dentry)
+SUBPROGRAM int match_object(struct scratch *s, struct policy_config *cfg, __u64 dentry)
 {
-	struct inode_key key = { .generation = cfg->generation };
 	struct scratch_loop loop = { .s = s };
-	struct walk *walk = &s->walk;
+	struct inode_key key = {};
+	struct walk *walk;
 	struct path_tag *tag, *next;
 	__u32 depth, i;
 
-	name_read(s, dentry);
+	if (!s || !cfg)
+		return -1;
+	key.generation = cfg->generation;
+	walk = &s->walk;
+	name_read(s, (void *)dentry);
 	match_name(s, cfg);
-	walk->dentry = dentry;
+	walk->dentry = (void *)dentry;
 	walk->tagged = 0;
 	walk->depth = 0;
 	walk->finished = cfg->generation;
@@ -325,14 +331,19 @@ static long text_last_slash(__u32 index, struct scratch_loop *loop)
 
 /* Adds the predicates on the place that s->text names. An irregular text leaves
  * BIT_PATH_UNKNOWN: user space, which normalises it, decides. */
-static __noinline int match_text(struct scratch *s, struct policy_config *cfg)
+SUBPROGRAM int match_text(struct scratch *s, struct policy_config *cfg)
 {
 	struct scratch_loop loop = { .s = s };
-	struct text_scan *scan = &s->text_scan;
-	struct text_key key = { .generation = cfg->generation };
+	struct text_scan *scan;
+	struct text_key key = {};
 	struct path_tag *tag, *next;
-	__u32 length = s->text_length;
+	__u32 length;
 
+	if (!s || !cfg)
+		return -1;
+	key.generation = cfg->generation;
+	scan = &s->text_scan;
+	length = s->text_length;
 	if (!length || length > 2 * EVENT_PATH_MAX) {
 		s->bits.word[0] |= 1ULL << BIT_PATH_UNKNOWN;
 		return 0;
@@ -372,17 +383,18 @@ static __noinline int match_text(struct scratch *s, struct policy_config *cfg)
 	return 0;
 }
 
-/* Adds the predicates on an address and a port, host byte order. */
-static __noinline int match_address(struct scratch *s, struct policy_config *cfg, __u32 family,
-				    const __u8 *address, __u32 port)
+/* Adds the predicates on the address in s->address and a port, host byte order. */
+SUBPROGRAM int match_address(struct scratch *s, struct policy_config *cfg, __u32 family, __u32 port)
 {
-	struct address_key key = { .generation = cfg->generation, .family = family };
-	struct port_key port_key = { .generation = cfg->generation, .port = port };
+	struct address_key key = { .family = family };
+	struct port_key port_key = { .port = port };
 	struct object_bits *found;
 
-	key.prefix_bits = 64 + (family == AF_INET ? 32 : 128);
-	if (bpf_probe_read_kernel(key.address, sizeof(key.address), address))
+	if (!s || !cfg)
 		return -1;
+	key.generation = port_key.generation = cfg->generation;
+	key.prefix_bits = 64 + (family == AF_INET ? 32 : 128);
+	__builtin_memcpy(key.address, s->address, sizeof(key.address));
 	found = bpf_map_lookup_elem(&addresses, &key);
 	if (found)
 		bits_add_object(s, found);

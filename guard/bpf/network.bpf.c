@@ -283,14 +283,15 @@ int BPF_PROG(handle_network, struct pt_regs *regs, long ret)
 	attributes = socket_attributes(socket, call->ret);
 	bits_begin(s, cfg, attributes, call->call, me);
 	if (place) {
-		walked = match_object(s, cfg, place);
+		walked = match_object(s, cfg, (__u64)place);
 		s->unique_object = (__u64)place;
 	} else if (socket->family == AF_INET || socket->family == AF_INET6) {
 		bool local = call->kind == EVENT_NETWORK_BIND || call->kind == EVENT_NETWORK_LISTEN;
 		__u16 port = local ? socket->local_port : socket->remote_port;
-		__u64 *words = (__u64 *)(local ? socket->local_addr : socket->remote_addr);
+		__u64 *words = (__u64 *)s->address;
 
-		match_address(s, cfg, socket->family, local ? socket->local_addr : socket->remote_addr, port);
+		__builtin_memcpy(s->address, local ? socket->local_addr : socket->remote_addr, 16);
+		match_address(s, cfg, socket->family, port);
 		s->unique_object = (words[0] ^ words[1] * 31) * HASH_PRIME + port + 1;
 	}
 	if (!event_decide(s, cfg, me, attributes, walked))

@@ -6,7 +6,7 @@ struct open_call {
 	__s32 dirfd;
 	__u32 flags;
 	__u32 mode;
-	const void *name;
+	__u64 name; /* address of the path in user memory, 0 when unknown */
 };
 
 static __always_inline void open_arguments(struct call *call, struct open_call *open)
@@ -16,27 +16,27 @@ static __always_inline void open_arguments(struct call *call, struct open_call *
 	} how = {};
 
 	open->dirfd = AT_FDCWD;
-	open->name = NULL;
+	open->name = 0;
 	switch (call->call) {
 	case CALL_OPEN:
-		open->name = (void *)call->arg[0];
+		open->name = call->arg[0];
 		open->flags = call->arg[1];
 		open->mode = call->arg[2];
 		break;
 	case CALL_CREAT:
-		open->name = (void *)call->arg[0];
+		open->name = call->arg[0];
 		open->flags = 01101; /* O_CREAT | O_WRONLY | O_TRUNC, by definition */
 		open->mode = call->arg[1];
 		break;
 	case CALL_OPENAT:
 		open->dirfd = call->arg[0];
-		open->name = (void *)call->arg[1];
+		open->name = call->arg[1];
 		open->flags = call->arg[2];
 		open->mode = call->arg[3];
 		break;
 	case CALL_OPENAT2:
 		open->dirfd = call->arg[0];
-		open->name = (void *)call->arg[1];
+		open->name = call->arg[1];
 		bpf_probe_read_user(&how, sizeof(how), (void *)call->arg[2]);
 		open->flags = how.flags;
 		open->mode = how.mode;
@@ -99,7 +99,7 @@ static __noinline int open_event(struct scratch *s, struct policy_config *cfg, s
 			attributes |= 1ULL << BIT_UNLINKED;
 		s->unique_object = (__u64)inode;
 		bits_begin(s, cfg, attributes, call->call, me);
-		walked = match_object(s, cfg, dentry);
+		walked = match_object(s, cfg, (__u64)dentry);
 	} else {
 		bits_begin(s, cfg, attributes, call->call, me);
 		if (open->name && !text_join(s, open->dirfd, open->name)) {
@@ -112,10 +112,10 @@ static __noinline int open_event(struct scratch *s, struct policy_config *cfg, s
 	if (!event_decide(s, cfg, me, attributes, walked))
 		return 0;
 	if (file)
-		event->path_len = append_path(s, dentry, BPF_CORE_READ(file, f_path.mnt));
+		event->path_len = append_path(s, (__u64)dentry, (__u64)BPF_CORE_READ(file, f_path.mnt));
 	else
 		event->path_len = append_text(s);
-	if (open->name)
+	if (open->name && s->term_found)
 		event->name_len = append_user_string(s, open->name);
 	return event_send(s, cfg);
 }

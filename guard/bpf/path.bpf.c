@@ -10,18 +10,16 @@ struct path_call {
 	__s32 fd; /* object itself, -1 for none */
 	__s32 dirfd;
 	__s32 new_dirfd;
-	const void *name;
-	const void *new_name; /* NULL for calls with one path */
+	__u64 name; /* addresses in user memory */
+	__u64 new_name; /* 0 for calls with one path */
 };
 
 static __always_inline void path_arguments(struct call *call, struct path_call *p)
 {
-	const void *first = (void *)call->arg[0], *second = (void *)call->arg[1];
-
 	p->fd = -1;
 	p->dirfd = p->new_dirfd = AT_FDCWD;
-	p->name = first;
-	p->new_name = NULL;
+	p->name = call->arg[0];
+	p->new_name = 0;
 	switch (call->call) {
 	case CALL_UNLINKAT:
 	case CALL_MKDIRAT:
@@ -29,32 +27,32 @@ static __always_inline void path_arguments(struct call *call, struct path_call *
 	case CALL_FCHMODAT2:
 	case CALL_FCHOWNAT:
 		p->dirfd = call->arg[0];
-		p->name = second;
+		p->name = call->arg[1];
 		break;
 	case CALL_RENAME:
 	case CALL_LINK:
-		p->new_name = second;
+		p->new_name = call->arg[1];
 		break;
 	case CALL_RENAMEAT:
 	case CALL_RENAMEAT2:
 	case CALL_LINKAT:
 		p->dirfd = call->arg[0];
-		p->name = second;
+		p->name = call->arg[1];
 		p->new_dirfd = call->arg[2];
-		p->new_name = (void *)call->arg[3];
+		p->new_name = call->arg[3];
 		break;
 	case CALL_SYMLINK:
-		p->name = second;
+		p->name = call->arg[1];
 		break;
 	case CALL_SYMLINKAT:
 		p->dirfd = call->arg[1];
-		p->name = (void *)call->arg[2];
+		p->name = call->arg[2];
 		break;
 	case CALL_FTRUNCATE:
 	case CALL_FCHMOD:
 	case CALL_FCHOWN:
 		p->fd = call->arg[0];
-		p->name = NULL;
+		p->name = 0;
 		break;
 	}
 }
@@ -196,7 +194,7 @@ int BPF_PROG(handle_path, struct pt_regs *regs, long ret)
 		file = task_file(task, p.fd);
 	if (file) {
 		dentry = BPF_CORE_READ(file, f_path.dentry);
-		walked = match_object(s, cfg, dentry);
+		walked = match_object(s, cfg, (__u64)dentry);
 	} else if (p.new_name ? !text_join(s, p.new_dirfd, p.new_name) :
 				!text_join(s, p.dirfd, p.name)) {
 		match_text(s, cfg);
@@ -206,9 +204,9 @@ int BPF_PROG(handle_path, struct pt_regs *regs, long ret)
 	if (!event_decide(s, cfg, me, attributes, walked))
 		return 0;
 	if (call->kind == EVENT_FILE_SYMLINK)
-		lengths.target = append_user_string(s, (void *)call->arg[0]);
+		lengths.target = append_user_string(s, call->arg[0]);
 	if (file) {
-		lengths.path = append_path(s, dentry, BPF_CORE_READ(file, f_path.mnt));
+		lengths.path = append_path(s, (__u64)dentry, (__u64)BPF_CORE_READ(file, f_path.mnt));
 	} else {
 		text_join(s, p.dirfd, p.name);
 		lengths.path = append_text(s);
@@ -216,8 +214,9 @@ int BPF_PROG(handle_path, struct pt_regs *regs, long ret)
 			text_join(s, p.new_dirfd, p.new_name);
 			lengths.new_path = append_text(s);
 		}
-		lengths.name = append_user_string(s, p.name);
-		if (p.new_name)
+		if (s->term_found)
+			lengths.name = append_user_string(s, p.name);
+		if (p.new_name && s->term_found)
 			lengths.new_name = append_user_string(s, p.new_name);
 	}
 	path_store(s, &lengths);

@@ -74,7 +74,7 @@ static __always_inline int program_bits(struct scratch *s, struct policy_config 
 
 	me->program = 0;
 	bits_begin(s, cfg, attributes, call, me);
-	walked = match_object(s, cfg, dentry);
+	walked = match_object(s, cfg, (__u64)dentry);
 	/* The name is set by execve from the file's name; the task has not run since. */
 	s->name_length = bpf_probe_read_kernel_str(s->name, EVENT_COMM_MAX, task->comm) - 1;
 	key.name_hash = name_hash(s);
@@ -144,19 +144,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	s->lifecycle = 1;
 	event_wanted(s, cfg, me, 0, EVENT_PROCESS_EXEC);
 
-	event->path_len = append_path(s, dentry, mnt);
-	event->filename_len = append_bytes(s, s->name, 0);
-	{
-		const char *filename = BPF_CORE_READ(bprm, filename);
-		__u32 at = s->length;
-		long size;
-
-		size = bpf_probe_read_kernel_str(&s->data[at & DATA_MASK], EVENT_PATH_MAX, filename);
-		if (size > 0) {
-			event->filename_len = size - 1;
-			s->length = at + size - 1;
-		}
-	}
+	event->path_len = append_path(s, (__u64)dentry, (__u64)mnt);
+	event->filename_len = append_kernel_string(s, (__u64)BPF_CORE_READ(bprm, filename));
 	mm = task->mm;
 	start = BPF_CORE_READ(mm, arg_start);
 	end = BPF_CORE_READ(mm, arg_end);
@@ -167,7 +156,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		end = BPF_CORE_READ(mm, env_end);
 		event->env_len = append_user_range(s, start, end - start);
 	}
-	event->cwd_len = append_path(s, BPF_CORE_READ(task, fs, pwd.dentry), BPF_CORE_READ(task, fs, pwd.mnt));
+	event->cwd_len = append_path(s, (__u64)BPF_CORE_READ(task, fs, pwd.dentry),
+				     (__u64)BPF_CORE_READ(task, fs, pwd.mnt));
 	event->comm_len = append_bytes(s, task->comm, EVENT_COMM_MAX);
 	event_send(s, cfg);
 	return 0;
@@ -223,9 +213,9 @@ int BPF_PROG(handle_process, struct pt_regs *regs, long ret)
 		s->lifecycle = 1;
 		bits_begin(s, cfg, attributes, call->call, me);
 		event_decide(s, cfg, me, attributes,
-			     match_object(s, cfg, BPF_CORE_READ(task, fs, pwd.dentry)));
-		event->path_len = append_path(s, BPF_CORE_READ(task, fs, pwd.dentry),
-					      BPF_CORE_READ(task, fs, pwd.mnt));
+			     match_object(s, cfg, (__u64)BPF_CORE_READ(task, fs, pwd.dentry)));
+		event->path_len = append_path(s, (__u64)BPF_CORE_READ(task, fs, pwd.dentry),
+					      (__u64)BPF_CORE_READ(task, fs, pwd.mnt));
 	} else if (call->kind == EVENT_PROCESS_SETUID) {
 		struct event_process_setuid *event;
 

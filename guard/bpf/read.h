@@ -48,15 +48,17 @@ static long path_step(__u32 index, struct scratch_loop *loop)
 }
 
 /* Writes the path of `path` as its task's root sees it to s->path[path_start..PATH_END). */
-static __noinline int path_read(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt)
+SUBPROGRAM int path_read(struct scratch *s, __u64 dentry, __u64 mnt)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct vfsmount *root = BPF_CORE_READ(task, fs, root.mnt);
 	struct scratch_loop loop = { .s = s };
 
+	if (!s)
+		return -1;
 	s->path_start = PATH_END;
 	s->path_complete = 0;
-	s->path_dentry = dentry;
+	s->path_dentry = (void *)dentry;
 	s->path_mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 	s->root_dentry = BPF_CORE_READ(task, fs, root.dentry);
 	s->root_mount = (void *)root - bpf_core_field_offset(struct mount, mnt);
@@ -69,7 +71,7 @@ static __noinline int path_read(struct scratch *s, struct dentry *dentry, struct
 }
 
 /* Appends `size` kernel bytes to the event; returns what was appended. */
-static __noinline __u32 append_bytes(struct scratch *s, const void *from, __u32 size)
+static __always_inline __u32 append_bytes(struct scratch *s, const void *from, __u32 size)
 {
 	__u32 at = s->length;
 
@@ -87,10 +89,12 @@ static __always_inline struct event_header *event_header(struct scratch *s)
 }
 
 /* Appends the path of an object, with " (deleted)" left to user space (nlink). */
-static __noinline __u32 append_path(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt)
+SUBPROGRAM __u32 append_path(struct scratch *s, __u64 dentry, __u64 mnt)
 {
 	__u32 start;
 
+	if (!s)
+		return 0;
 	path_read(s, dentry, mnt);
 	if (!s->path_complete)
 		event_header(s)->flags |= FLAG_TRUNCATED;
@@ -101,14 +105,17 @@ static __noinline __u32 append_path(struct scratch *s, struct dentry *dentry, st
 }
 
 /* Appends a NUL-terminated user string without its NUL. */
-static __noinline __u32 append_user_string(struct scratch *s, const void *from)
+SUBPROGRAM __u32 append_user_string(struct scratch *s, __u64 from)
 {
-	__u32 at = s->length;
+	__u32 at;
 	long size;
 
+	if (!s)
+		return 0;
+	at = s->length;
 	if (at > DATA_MASK || !from)
 		return 0;
-	size = bpf_probe_read_user_str(&s->data[at & DATA_MASK], EVENT_PATH_MAX, from);
+	size = bpf_probe_read_user_str(&s->data[at & DATA_MASK], EVENT_PATH_MAX, (void *)from);
 	if (size <= 0) {
 		event_header(s)->flags |= FLAG_TRUNCATED;
 		return 0;
@@ -119,11 +126,32 @@ static __noinline __u32 append_user_string(struct scratch *s, const void *from)
 	return size - 1;
 }
 
-/* Appends a range of user memory, for argv and the environment. */
-static __noinline __u32 append_user_range(struct scratch *s, unsigned long from, __u32 size)
+/* Appends a NUL-terminated kernel string without its NUL. */
+SUBPROGRAM __u32 append_kernel_string(struct scratch *s, __u64 from)
 {
-	__u32 at = s->length;
+	__u32 at;
+	long size;
 
+	if (!s)
+		return 0;
+	at = s->length;
+	if (at > DATA_MASK)
+		return 0;
+	size = bpf_probe_read_kernel_str(&s->data[at & DATA_MASK], EVENT_PATH_MAX, (void *)from);
+	if (size <= 0)
+		return 0;
+	s->length = at + size - 1;
+	return size - 1;
+}
+
+/* Appends a range of user memory, for argv and the environment. */
+SUBPROGRAM __u32 append_user_range(struct scratch *s, __u64 from, __u32 size)
+{
+	__u32 at;
+
+	if (!s)
+		return 0;
+	at = s->length;
 	if (at > DATA_MASK || !size)
 		return 0;
 	if (size > EVENT_ARGV_MAX) {
@@ -143,7 +171,7 @@ static __noinline __u32 append_user_range(struct scratch *s, unsigned long from,
  * its working directory or the directory behind `dirfd`. Symbolic links are not
  * followed and `.` and `..` stay as they are.
  */
-static __noinline int text_join(struct scratch *s, int dirfd, const void *argument)
+SUBPROGRAM int text_join(struct scratch *s, int dirfd, __u64 argument)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct dentry *dentry;
@@ -152,8 +180,10 @@ static __noinline int text_join(struct scratch *s, int dirfd, const void *argume
 	long size;
 	char first = 0;
 
+	if (!s)
+		return -1;
 	s->text_length = 0;
-	bpf_probe_read_user(&first, 1, argument);
+	bpf_probe_read_user(&first, 1, (void *)argument);
 	if (first == '/') {
 		dentry = BPF_CORE_READ(task, fs, root.dentry);
 		mnt = BPF_CORE_READ(task, fs, root.mnt);
@@ -170,7 +200,7 @@ static __noinline int text_join(struct scratch *s, int dirfd, const void *argume
 	}
 	base = 0;
 	if (first != '/') {
-		path_read(s, dentry, mnt);
+		path_read(s, (__u64)dentry, (__u64)mnt);
 		start = s->path_start;
 		if (start > PATH_END)
 			return -1;
@@ -186,7 +216,7 @@ static __noinline int text_join(struct scratch *s, int dirfd, const void *argume
 			base = (base & PATH_MASK) + 1;
 		}
 	}
-	size = bpf_probe_read_user_str(&s->text[base & (2 * PATH_END - 1)], PATH_END, argument);
+	size = bpf_probe_read_user_str(&s->text[base & (2 * PATH_END - 1)], PATH_END, (void *)argument);
 	if (size < 0)
 		return -1;
 	if (size == PATH_END)
@@ -197,10 +227,13 @@ static __noinline int text_join(struct scratch *s, int dirfd, const void *argume
 }
 
 /* Appends the joined text; longer ones lose their beginning. */
-static __noinline __u32 append_text(struct scratch *s)
+SUBPROGRAM __u32 append_text(struct scratch *s)
 {
-	__u32 length = s->text_length, skip = 0;
+	__u32 length, skip = 0;
 
+	if (!s)
+		return 0;
+	length = s->text_length;
 	if (length > EVENT_PATH_MAX) {
 		skip = length - EVENT_PATH_MAX;
 		length = EVENT_PATH_MAX;

@@ -6,26 +6,26 @@ static __always_inline void mount_members(struct scratch *s)
 {
 	struct event_mount_change *event = (void *)s->data;
 	struct call *call = &s->call;
-	const void *source = NULL, *target = NULL, *type = NULL;
+	__u64 source = 0, target = 0, type = 0;
 
 	switch (call->call) {
 	case CALL_MOUNT:
-		source = (void *)call->arg[0];
-		target = (void *)call->arg[1];
-		type = (void *)call->arg[2];
+		source = call->arg[0];
+		target = call->arg[1];
+		type = call->arg[2];
 		event->mount_flags = call->arg[3];
 		break;
 	case CALL_PIVOT_ROOT:
-		source = (void *)call->arg[1];
-		target = (void *)call->arg[0];
+		source = call->arg[1];
+		target = call->arg[0];
 		break;
 	case CALL_MOVE_MOUNT:
-		source = (void *)call->arg[1];
-		target = (void *)call->arg[3];
+		source = call->arg[1];
+		target = call->arg[3];
 		event->mount_flags = call->arg[4];
 		break;
 	case CALL_FSOPEN:
-		type = (void *)call->arg[0];
+		type = call->arg[0];
 		event->mount_flags = call->arg[1];
 		break;
 	case CALL_FSMOUNT:
@@ -33,11 +33,11 @@ static __always_inline void mount_members(struct scratch *s)
 		break;
 	case CALL_OPEN_TREE:
 	case CALL_MOUNT_SETATTR:
-		target = (void *)call->arg[1];
+		target = call->arg[1];
 		event->mount_flags = call->arg[2];
 		break;
 	default: /* umount, umount2, chroot */
-		target = (void *)call->arg[0];
+		target = call->arg[0];
 		event->mount_flags = call->call == CALL_CHROOT ? 0 : call->arg[1];
 	}
 	event->source_len = append_user_string(s, source);
@@ -58,9 +58,9 @@ static __always_inline void module_members(struct scratch *s, struct task_struct
 		file = task_file(task, event->fd);
 	}
 	if (file)
-		event->path_len = append_path(s, BPF_CORE_READ(file, f_path.dentry),
-					      BPF_CORE_READ(file, f_path.mnt));
-	event->args_len = append_user_string(s, (void *)(call->call == CALL_DELETE_MODULE ? call->arg[0] :
+		event->path_len = append_path(s, (__u64)BPF_CORE_READ(file, f_path.dentry),
+					      (__u64)BPF_CORE_READ(file, f_path.mnt));
+	event->args_len = append_user_string(s, (call->call == CALL_DELETE_MODULE ? call->arg[0] :
 							 call->call == CALL_FINIT_MODULE  ? call->arg[1] :
 											    call->arg[2]));
 }
@@ -97,7 +97,7 @@ int BPF_PROG(handle_system, struct pt_regs *regs, long ret)
 		struct event_memfd_create *event = (void *)s->data;
 
 		event->memfd_flags = call->arg[1];
-		event->name_len = append_user_string(s, (void *)call->arg[0]);
+		event->name_len = append_user_string(s, call->arg[0]);
 	} else if (call->kind == EVENT_MOUNT_CHANGE) {
 		mount_members(s);
 	} else if (call->kind == EVENT_KERNEL_BPF) {

@@ -144,6 +144,11 @@ def bad_escape(span: Span, code: str, quote: str) -> SyntaxIssue:
     return SyntaxIssue(span, f"unsupported string escape sequence `\\{code}`", help)
 
 
+def blank_before_argument(span: Span, argument: str) -> SyntaxIssue:
+    """The issue for `call(…) [x]`, where the argument must follow at once."""
+    return SyntaxIssue(span, "blank before an argument in brackets", f"write `){argument}`")
+
+
 def too_deep(span: Span, limit: int) -> SyntaxIssue:
     """The issue for the parenthesis that is one too many inside each other."""
     return SyntaxIssue(
@@ -304,7 +309,7 @@ def _joiner(stop: _Stop) -> SyntaxIssue:
             f"unexpected `{_short(word)}` after the value `{_short(last.text)}`",
             f'put a value with blanks in quotes: "{_short(_unquoted_value(stop))}"',
         )
-    if last.kind in ("NUMBER", "HEX"):
+    if last.kind == "NUMBER":
         return stop.issue(
             f"expected `and` or `or` after the number `{last.text}`, {stop.found}"
         )

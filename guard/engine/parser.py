@@ -11,7 +11,7 @@ from importlib import resources
 from lark import Lark, Token, UnexpectedInput
 
 from guard.engine import mistakes
-from guard.engine.mistakes import SyntaxIssue
+from guard.engine.mistakes import LIST_OPERATORS, SyntaxIssue
 from guard.engine.syntax import (
     And,
     Check,
@@ -129,44 +129,29 @@ class _Builder:
     def macro(self, children: list[Token]) -> Expr:
         return MacroRef(self._span(children[0]), str(children[0]))
 
-    def exists(self, children: tuple[Field | Transformer, Token]) -> Expr:
-        left, operator = children
+    def check(self, children: list[Token | Transformer]) -> Expr:
+        left = self._operand(children[0])
+        operator = children[1]
+        modifier = children[2] if len(children) == 4 else None
+        assert isinstance(operator, Token)
+        assert not isinstance(left, Text | OperandList)
+        start = left.span.start
         span = self._span(operator)
-        return Check(Span(left.span.start, span.end), left, "exists", span)
-
-    def comparison(self, children: tuple[Field | Transformer, Token, Value]) -> Expr:
-        left, operator, right = children
+        if len(children) == 2:
+            return Check(Span(start, span.end), left, str(operator), span)
+        right = self._value(children[-1], as_list=len(children) == 4 or operator in LIST_OPERATORS)
         return Check(
-            Span(left.span.start, right.span.end),
+            Span(start, right.span.end),
             left,
             str(operator),
-            self._span(operator),
-            None,
+            span,
+            None if modifier is None else str(modifier),
             right,
         )
 
-    def modified(self, children: tuple[Field | Transformer, Token, Token, Value]) -> Expr:
-        left, operator, modifier, right = children
-        return Check(
-            Span(left.span.start, right.span.end),
-            left,
-            str(operator),
-            self._span(operator),
-            str(modifier),
-            right,
-        )
-
-    def field(self, children: list[Token]) -> Field:
-        (token,) = children
-        name, bracket, argument = token.partition("[")
-        if not bracket:
-            return Field(self._span(token), name)
-        start = token.start_pos + len(name) + 1
-        return Field(self._span(token), name, self._argument(argument[:-1], start))
-
-    def val(self, children: tuple[Token, Field, Token]) -> Transformer:
+    def val(self, children: list[Token]) -> Transformer:
         name, field, end = children
-        return Transformer(self._between(name, end), "val", (field,))
+        return Transformer(self._between(name, end), "val", (self._field(field),))
 
     def call(self, children: list[object]) -> Transformer:
         name, arguments, end, *selector = children
@@ -175,24 +160,19 @@ class _Builder:
             return Transformer(self._between(name, end), name[:-1], tuple(arguments))
         (chosen,) = selector
         assert isinstance(chosen, Token)
-        if chosen.start_pos != end.end_pos:
-            raise _BadText(
-                SyntaxIssue(
-                    self._span(chosen),
-                    "blank before an argument in brackets",
-                    f"write `){chosen}`",
-                )
-            )
-        argument = self._argument(chosen[1:-1], chosen.start_pos + 1)
+        start = chosen.start_pos or 0
+        if start != end.end_pos:
+            raise _BadText(mistakes.blank_before_argument(self._span(chosen), chosen))
+        argument = self._argument(chosen[1:-1], start + 1)
         return Transformer(self._between(name, chosen), name[:-1], tuple(arguments), argument)
 
-    @staticmethod
-    def arguments(children: list[Operand | list[Operand]]) -> list[Operand]:
+    def arguments(self, children: list[Token | Operand | list[Operand]]) -> list[Operand]:
         first = children[0]
         if isinstance(first, list):
-            first.append(children[1])  # type: ignore[arg-type]
+            assert not isinstance(children[1], list)
+            first.append(self._operand(children[1]))
             return first
-        return [first]
+        return [self._operand(first)]
 
     items = arguments
 
@@ -202,31 +182,44 @@ class _Builder:
         operands: list[Operand] = items[0] if items else []  # type: ignore[assignment]
         return OperandList(self._between(start, end), tuple(operands))
 
-    def bare(self, children: list[Token]) -> Text:
-        return Text(self._span(children[0]), str(children[0]))
+    def _operand(self, part: Token | Operand) -> Operand:
+        if not isinstance(part, Token):
+            return part
+        return self._field(part) if part.type == "FIELD" else self._text(part)
 
-    def quoted(self, children: list[Token]) -> Text:
-        token = children[0]
-        return Text(self._span(token), self._unescape(str(token), token.start_pos), quoted=True)
+    def _value(self, part: Token | Transformer, *, as_list: bool) -> Value:
+        if isinstance(part, Transformer):
+            return part
+        if part.type == "LIST":
+            return self._text_list(part)
+        text = self._text(part)
+        return TextList(text.span, (text,)) if as_list else text
 
-    def text_list(self, children: list[Token]) -> TextList:
-        token = children[0]
-        start = token.start_pos
+    def _field(self, token: Token) -> Field:
+        name, bracket, argument = token.partition("[")
+        if not bracket:
+            return Field(self._span(token), name)
+        start = (token.start_pos or 0) + len(name) + 1
+        return Field(self._span(token), name, self._argument(argument[:-1], start))
+
+    def _text(self, token: Token) -> Text:
+        if token.type != "QUOTED":
+            return Text(self._span(token), str(token))
+        value = self._unescape(str(token), token.start_pos or 0)
+        return Text(self._span(token), value, quoted=True)
+
+    def _text_list(self, token: Token) -> TextList:
+        start = token.start_pos or 0
         offset = self.base + start
         items = []
         for match in _ITEM.finditer(token):
             span = Span(offset + match.start(), offset + match.end())
-            word = match[0]
-            if match[1] is not None:
-                word = self._unescape(word, start + match.start())
-                items.append(Text(span, word, quoted=True))
+            if match[1] is None:
+                items.append(Text(span, match[0]))
             else:
-                items.append(Text(span, word))
+                value = self._unescape(match[0], start + match.start())
+                items.append(Text(span, value, quoted=True))
         return TextList(self._span(token), tuple(items))
-
-    def word_list(self, children: list[Token]) -> TextList:
-        span = self._span(children[0])
-        return TextList(span, (Text(span, str(children[0])),))
 
     def _span(self, token: Token) -> Span:
         start = self.base + (token.start_pos or 0)

@@ -34,17 +34,11 @@ class Supervisor:
     is gone; `on_death` for a dead child that is not the command.
     """
 
-    def __init__(
-        self,
-        *,
-        on_interrupt: Callable[[], None] = lambda: None,
-        on_death: Callable[[int], None] = lambda pid: None,
-    ) -> None:
+    def __init__(self) -> None:
         self.child: Child | None = None
-        self.status: int | None = None
-        """Wait status of the command, None while it lives."""
-        self._on_interrupt = on_interrupt
-        self._on_death = on_death
+        self.status: int | None = None  # wait status of the command, None while it lives
+        self.on_interrupt: Callable[[], None] = lambda: None
+        self.on_death: Callable[[int], None] = lambda pid: None
         syscalls.set_child_subreaper()
         self._old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, _READ)
         self._old_handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _IGNORED}
@@ -69,7 +63,7 @@ class Supervisor:
             if received.number == signal.SIGCHLD:
                 self._reap()
             elif received.number in _INTERRUPTS or self.status is not None:
-                self._on_interrupt()
+                self.on_interrupt()
             elif received.code != syscalls.SI_KERNEL:
                 # The kernel's own (the terminal went away) went to the command too.
                 self.send(received.number)
@@ -79,6 +73,11 @@ class Supervisor:
         if self.child is not None and self.status is None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.child.pidfd, number)
+
+    def terminate(self) -> None:
+        """Ask the command to end; one that is stopped could not hear it."""
+        self.send(signal.SIGTERM)
+        self.send(signal.SIGCONT)
 
     def close(self) -> None:
         """Give the signals back, and the terminal if the command left it in disorder."""
@@ -108,7 +107,7 @@ class Supervisor:
             ended = os.WIFEXITED(status) or os.WIFSIGNALED(status)
             if self.child is None or pid != self.child.pid:
                 if ended:
-                    self._on_death(pid)
+                    self.on_death(pid)
             elif ended:
                 self.status = status
             elif os.WIFSTOPPED(status) and self._terminal is not None:

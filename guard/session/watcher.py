@@ -50,10 +50,11 @@ class Watcher:
         self._cgroup = cgroup
         self.pid, self._pipe = self._start()
 
-    def restart(self) -> None:
-        """Start again after the watcher itself was killed."""
-        os.close(self._pipe)
-        self.pid, self._pipe = self._start()
+    def check(self, dead: int) -> None:
+        """Start again when the process `dead` was the watcher: someone killed it."""
+        if dead == self.pid:
+            os.close(self._pipe)
+            self.pid, self._pipe = self._start()
 
     def dismiss(self) -> None:
         """Tell the watcher that the session has been cleaned up, and reap it."""

@@ -68,23 +68,24 @@ def run(guest: Guest, command: list[str], *, timeout: float = 600, echo: bool = 
         folder = Path(text)
         archive = folder / "initramfs.cpio"
         archive.write_bytes(initramfs.build(kernel, command_script(command)))
-        with file_server(folder / "virtiofs.sock"):
-            machine = subprocess.Popen(
+        with (
+            file_server(folder / "virtiofs.sock"),
+            subprocess.Popen(
                 qemu(kernel, guest, folder=folder, console=console),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-            )
+            ) as machine,
+        ):
             try:
                 return follow(machine, guest, console, timeout=timeout, echo=echo)
             finally:
                 machine.kill()
-                machine.wait()
 
 
 def command_script(command: list[str]) -> str:
     """What bash runs in the guest: the host's PATH and guard's own variables, then the command."""
-    kept = {"PATH": os.environ["PATH"], "HOME": "/root", "PYTHONDONTWRITEBYTECODE": "1"}
+    kept = {"PATH": os.environ["PATH"], "HOME": "/root", "TERM": "dumb"}
     kept |= {name: value for name, value in os.environ.items() if name.startswith("GUARD_")}
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in kept.items())
     return f"{exports}cd {shlex.quote(str(ROOT))}\n{shlex.join(command)}\n"

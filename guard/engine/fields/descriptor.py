@@ -64,7 +64,11 @@ def is_done(event: Event) -> bool:
 
 def uses_descriptor(event: Event) -> bool:
     """True when the fd fields can have a value at all."""
-    return type(event) in _ENTRIES or event.call in _DIRECTORY_CALLS or event.call == "fchdir"
+    if event.call in _DIRECTORY_CALLS or event.call == "fchdir":
+        return True
+    if isinstance(event, FileTruncate | FileChmod | FileChown | KernelModule | ProcessNamespace):
+        return event.fd >= 0
+    return type(event) in _ENTRIES
 
 
 def typechar(event: Event) -> str | None:
