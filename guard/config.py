@@ -117,10 +117,10 @@ def _convert(name: str, field: str, text: str) -> object:
     try:
         return kind(text)
     except ValueError:
-        words = ", ".join(item.value for item in kind) if issubclass(kind, enum.Enum) else "a number"
-        raise UsageError(
-            f"{name} is `{text}`", help=f"set it to one of: {words}"
-        ) from None
+        words = (
+            ", ".join(item.value for item in kind) if issubclass(kind, enum.Enum) else "a number"
+        )
+        raise UsageError(f"{name} is `{text}`", help=f"set it to one of: {words}") from None
 
 
 def _directory(value: object) -> Path:
@@ -141,6 +141,4 @@ def _check(settings: Settings) -> None:
     for name in ("candidate_bytes", "record_bytes"):
         size = getattr(settings, name)
         if size < _PAGE or size & (size - 1):
-            raise UsageError(
-                f"{name} is {size}", help="use a power of two, 4096 or more"
-            )
+            raise UsageError(f"{name} is {size}", help="use a power of two, 4096 or more")

@@ -19,6 +19,7 @@ static __always_inline void *event_begin(struct scratch *s, __u16 kind, __u16 ca
 
 	__builtin_memset(s->data, 0, 256); /* longer than any event struct */
 	header->kind = kind;
+	header->flags = task->thread_info.status & TS_COMPAT ? FLAG_COMPAT : 0;
 	header->call = call;
 	header->time_ns = bpf_ktime_get_boot_ns();
 	header->cpu = bpf_get_smp_processor_id();

@@ -187,6 +187,7 @@ struct linux_binprm {
 	unsigned int secureexec : 1;
 	struct file *file;
 	const char *filename;
+	const char *fdpath;
 };
 
 struct in6_address {

@@ -191,6 +191,7 @@ struct text_scan {
 /* Path text grows to the left from PATH_END. */
 #define PATH_END 4096
 #define PATH_MASK 0xfff
+#define TEXT_MASK 0x1fff /* a joined path: base and argument */
 
 struct scratch {
 	struct call call;
@@ -214,7 +215,7 @@ struct scratch {
 	__u8 address[16];
 	char name[256 + 8];
 	char path[PATH_END + 512];
-	char text[PATH_END * 4];
+	char text[TEXT_MASK + 1 + PATH_END];
 	char data[DATA_MASK + 1 + 4096 * 2];
 };
 

@@ -270,7 +270,7 @@ static long text_step(__u32 index, struct scratch_loop *loop)
 {
 	struct scratch *s = loop->s;
 	struct text_scan *scan = &s->text_scan;
-	__u8 byte = s->text[index & (2 * PATH_END - 1)], next, after;
+	__u8 byte = s->text[index & TEXT_MASK], next, after;
 	bool end = index == scan->length;
 	struct text_key key = { .length = index };
 
@@ -279,8 +279,8 @@ static long text_step(__u32 index, struct scratch_loop *loop)
 		return 0;
 	}
 	if (!end) {
-		next = s->text[(index + 1) & (2 * PATH_END - 1)];
-		after = s->text[(index + 2) & (2 * PATH_END - 1)];
+		next = s->text[(index + 1) & TEXT_MASK];
+		after = s->text[(index + 2) & TEXT_MASK];
 		if (next == '/' || next == 0 || (next == '.' && (after == '/' || after == 0)) ||
 		    (next == '.' && after == '.'))
 			scan->irregular = 1;
@@ -308,7 +308,7 @@ static __noinline int text_component(struct scratch *s, __u32 start)
 	if (start >= length || length > 2 * EVENT_PATH_MAX)
 		return 0;
 	for (i = 0; i < POLICY_NAME_MAX; i++) {
-		char c = s->text[(start + i) & (2 * PATH_END - 1)];
+		char c = s->text[(start + i) & TEXT_MASK];
 
 		if (start + i >= length || c == '/')
 			break;
@@ -323,7 +323,7 @@ static long text_last_slash(__u32 index, struct scratch_loop *loop)
 	struct scratch *s = loop->s;
 	__u32 at = s->text_length - 1 - index;
 
-	if (s->text[at & (2 * PATH_END - 1)] != '/')
+	if (s->text[at & TEXT_MASK] != '/')
 		return 0;
 	s->walk.depth = at + 1;
 	return 1;
@@ -351,8 +351,8 @@ SUBPROGRAM int match_text(struct scratch *s, struct policy_config *cfg)
 	__builtin_memset(scan, 0, sizeof(*scan));
 	scan->hash = HASH_SEED;
 	scan->length = length;
-	s->text[length & (2 * PATH_END - 1)] = 0;
-	s->text[(length + 1) & (2 * PATH_END - 1)] = 0;
+	s->text[length & TEXT_MASK] = 0;
+	s->text[(length + 1) & TEXT_MASK] = 0;
 	s->walk.finished = cfg->generation;
 	bpf_loop(length + 1, text_step, &loop, 0);
 	if (scan->irregular) {

@@ -121,6 +121,24 @@ static __always_inline void unix_path(struct address *a, struct sock *sk)
 			      (void *)address + bpf_core_field_offset(struct unix_address, name) + 2 /* sun_path */);
 }
 
+/* The name of a unix socket: the resolved path of its file, else what was given
+ * (abstract names start with NUL, others end at the first). */
+static __always_inline __u32 append_socket_name(struct scratch *s, struct address *a, struct dentry *place,
+						struct vfsmount *mnt)
+{
+	__u32 length = a->path_length, i;
+
+	if (place)
+		return append_path(s, (__u64)place, (__u64)mnt);
+	if (length && a->path[0])
+		for (i = 0; i < 108; i++)
+			if (i >= length || !a->path[i]) {
+				length = i;
+				break;
+			}
+	return append_bytes(s, a->path, length & 127);
+}
+
 static __always_inline __u64 socket_attributes(struct event_socket *socket, __s64 res)
 {
 	/* A connect under way has succeeded as far as a policy is concerned. */
@@ -225,6 +243,7 @@ int BPF_PROG(handle_network, struct pt_regs *regs, long ret)
 	struct event_socket *socket;
 	struct address address = {};
 	struct dentry *place = NULL;
+	struct vfsmount *mnt = NULL;
 	struct sock *sk, *named;
 	__u64 attributes;
 	bool destination;
@@ -264,7 +283,7 @@ int BPF_PROG(handle_network, struct pt_regs *regs, long ret)
 		socket_set_remote(socket, &address);
 	else if (call->kind == EVENT_NETWORK_SEND)
 		socket_set_remote(socket, &address);
-	else if (call->kind == EVENT_NETWORK_BIND && !address_read_user(&address, (void *)call->arg[1],
+	else if (call->kind == EVENT_NETWORK_BIND && call->ret < 0 && !address_read_user(&address, (void *)call->arg[1],
 								       call->arg[2]))
 		socket_set_local(socket, &address);
 	if (socket->family == AF_UNIX) {
@@ -273,6 +292,7 @@ int BPF_PROG(handle_network, struct pt_regs *regs, long ret)
 			named = BPF_CORE_READ((struct unix_sock *)sk, peer);
 		if (named) {
 			place = BPF_CORE_READ((struct unix_sock *)named, path.dentry);
+			mnt = BPF_CORE_READ((struct unix_sock *)named, path.mnt);
 			if (!address.path_length)
 				unix_path(&address, named);
 		}
@@ -296,6 +316,6 @@ int BPF_PROG(handle_network, struct pt_regs *regs, long ret)
 	}
 	if (!event_decide(s, cfg, me, attributes, walked))
 		return 0;
-	network_members(s, append_bytes(s, address.path, address.path_length & 127));
+	network_members(s, append_socket_name(s, &address, place, mnt));
 	return event_send(s, cfg);
 }

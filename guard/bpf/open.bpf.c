@@ -6,6 +6,7 @@ struct open_call {
 	__s32 dirfd;
 	__u32 flags;
 	__u32 mode;
+	__u32 event_flags;
 	__u64 name; /* address of the path in user memory, 0 when unknown */
 };
 
@@ -75,6 +76,7 @@ static __noinline int open_event(struct scratch *s, struct policy_config *cfg, s
 	int walked = 0;
 
 	event = event_begin(s, EVENT_FILE_OPEN, call->call, sizeof(*event), call->ret);
+	event->header.flags |= open->event_flags;
 	if (call->ret >= 0)
 		file = task_file(task, call->ret);
 	if (file && !open->name)
@@ -135,7 +137,7 @@ int BPF_PROG(handle_open, struct pt_regs *regs, long ret)
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(io_uring_complete, void *ring, struct io_kiocb *request)
 {
-	struct open_call open = { .dirfd = AT_FDCWD };
+	struct open_call open = { .dirfd = AT_FDCWD, .event_flags = FLAG_IO_URING };
 	__u8 opcode;
 
 	HANDLER_BEGIN();

@@ -106,7 +106,9 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	if (!me || !s || !cfg)
 		return 0;
 	me->pending = 0;
-	event = event_begin(s, EVENT_PROCESS_EXEC, current_call(CALL_EXECVE), sizeof(*event), 0);
+	/* The call number is already overwritten; a path below a descriptor tells execveat. */
+	event = event_begin(s, EVENT_PROCESS_EXEC, BPF_CORE_READ(bprm, fdpath) ? CALL_EXECVEAT : CALL_EXECVE,
+			    sizeof(*event), 0);
 	inode = BPF_CORE_READ(bprm, file, f_inode);
 	dentry = BPF_CORE_READ(bprm, file, f_path.dentry);
 	mnt = BPF_CORE_READ(bprm, file, f_path.mnt);

@@ -24,6 +24,8 @@ from guard.errors import GuardError, PrivilegeError, UnsupportedError
 HANDLER_PREFIX = "handle_"
 _HANDLER_MAP = "handlers"
 _CALL_MAP = "calls"
+_SCRATCH_MAP = "scratch"
+_SCRATCH_PER_CPU = 2  # see maps.h
 _LOG_TAIL_LINES = 12
 _PER_CPU_TYPES = frozenset({5, 6, 10, 21})  # per-CPU hash, array, LRU hash, cgroup storage
 
@@ -145,9 +147,12 @@ class Program:
         if not pointer:
             raise _failure(f"the kernel object `{path}` cannot be opened", libbpf.last_errno())
         program = cls(path, layout, pointer)
-        for name, size in (ring_bytes or {}).items():
+        sizes = dict(ring_bytes or {})
+        if _SCRATCH_MAP in program._maps:
+            sizes.setdefault(_SCRATCH_MAP, _SCRATCH_PER_CPU * lib.libbpf_num_possible_cpus())
+        for name, size in sizes.items():
             if lib.bpf_map__set_max_entries(program._maps[name], size) < 0:
-                raise _failure(f"map `{name}` cannot hold {size} bytes", libbpf.last_errno())
+                raise _failure(f"map `{name}` cannot have size {size}", libbpf.last_errno())
         for name, each in program._programs.items():
             lib.bpf_program__set_autoload(each, autoload(name))
         return program

@@ -212,11 +212,11 @@ SUBPROGRAM int text_join(struct scratch *s, int dirfd, __u64 argument)
 		if (base == 1)
 			base = 0; /* the root: avoid a double slash */
 		if (first) {
-			s->text[base & PATH_MASK] = '/';
-			base = (base & PATH_MASK) + 1;
+			s->text[base & TEXT_MASK] = '/';
+			base = (base & TEXT_MASK) + 1;
 		}
 	}
-	size = bpf_probe_read_user_str(&s->text[base & (2 * PATH_END - 1)], PATH_END, (void *)argument);
+	size = bpf_probe_read_user_str(&s->text[base & TEXT_MASK], PATH_END, (void *)argument);
 	if (size < 0)
 		return -1;
 	if (size == PATH_END)
@@ -239,7 +239,7 @@ SUBPROGRAM __u32 append_text(struct scratch *s)
 		length = EVENT_PATH_MAX;
 		event_header(s)->flags |= FLAG_TRUNCATED;
 	}
-	return append_bytes(s, &s->text[skip & (2 * PATH_END - 1)], length);
+	return append_bytes(s, &s->text[skip & TEXT_MASK], length);
 }
 
 #endif

@@ -232,10 +232,8 @@ class KernelPlan:
 def describe(source: Source) -> str:
     """`source` in words, for explanations."""
     match source:
-        case Place(path, scope, True):
-            return f"names starting with {path} ({_SCOPES[scope]})"
-        case Place(path, scope, _):
-            return f"{path} ({_SCOPES[scope]})"
+        case Place(path, scope, is_prefix):
+            return f"{path}{'*' if is_prefix else ''} ({_SCOPES[scope]})"
         case Name(text, NameMatch.EXACT):
             return f"file name {text}"
         case Name(text, NameMatch.SUFFIX):

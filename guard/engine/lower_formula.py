@@ -86,10 +86,6 @@ class Conjunction:
         )
 
 
-def constant(value: bool) -> Formula:
-    return TRUE if value else FALSE
-
-
 def holds(subject: Subject, sources: Iterable[Source]) -> Formula:
     """Any of `sources` holds for `subject`; all sources are of one family."""
     found = frozenset(sources)
@@ -185,7 +181,7 @@ def _expand(formula: Formula, every: frozenset[str], limit: int) -> tuple[Conjun
             found = _reduce(item for child in children for item in _expand(child, every, limit))
             return found if len(found) <= limit else (_widened(intersection(found)),)
         case All(children):
-            product = (Conjunction(nothing, nothing, every),)
+            product: tuple[Conjunction, ...] = (Conjunction(nothing, nothing, every),)
             # Small factors first, so that a limit drops the widest alternative only.
             for factor in sorted((_expand(c, every, limit) for c in children), key=len):
                 found = _reduce(_join(a, b) for a in product for b in factor)

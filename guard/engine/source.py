@@ -81,22 +81,27 @@ class Location:
 class Piece:
     """Where the characters of a text from `start` up to the next piece come from.
 
-    `width` 0: one for one from `offset` on. Otherwise all of them stand for the
-    `width` characters at `offset`: an escape, or text that was put in for them.
+    `width` 0: one for one from `offset` of `origin` on. Otherwise all of them
+    stand for the `width` characters at `offset`: an escape, or text put in for
+    them.
     """
 
     start: int
-    source: Source
+    origin: Source | MappedText
     offset: int
     width: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MappedText:
-    """A text and the origin of its characters; the first piece starts at 0."""
+    """A text and the origin of its characters; the first piece starts at 0.
+
+    Joining and cutting refer to the texts they were made from, so both are cheap
+    and the way back is only walked for a message.
+    """
 
     text: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Piece, ...] = field(repr=False)
 
     @classmethod
     def verbatim(cls, source: Source, start: int, end: int) -> MappedText:
@@ -111,72 +116,56 @@ class MappedText:
 
     @classmethod
     def join(cls, parts: Iterable[MappedText]) -> MappedText:
-        """The parts one after the other; there must be at least one."""
-        texts: list[str] = []
-        pieces: list[Piece] = []
+        """The parts one after the other; there must be one with text."""
+        texts = []
+        pieces = []
         length = 0
         for part in parts:
-            for piece in part.pieces:
-                pieces.append(
-                    Piece(piece.start + length, piece.source, piece.offset, piece.width)
-                )
-            texts.append(part.text)
-            length += len(part.text)
+            if part.text:
+                pieces.append(Piece(length, part, 0))
+                texts.append(part.text)
+                length += len(part.text)
         return cls("".join(texts), tuple(pieces))
 
     def __getitem__(self, key: slice) -> MappedText:
         """A slice, still mapped; steps are not supported."""
         start, stop, _ = key.indices(len(self.text))
-        first = self._piece_index(start)
-        last = self._piece_index(max(stop - 1, start))
-        pieces = []
-        for piece in self.pieces[first : last + 1]:
-            # Characters of a one-for-one piece that are cut off at its front.
-            cut = max(start - piece.start, 0)
-            offset = piece.offset if piece.width else piece.offset + cut
-            pieces.append(
-                Piece(max(piece.start - start, 0), piece.source, offset, piece.width)
-            )
-        return MappedText(self.text[start:stop], tuple(pieces))
+        return MappedText(self.text[start:stop], (Piece(0, self, start),))
+
+    def strip(self) -> MappedText:
+        """The text without white space around it."""
+        stripped = self.text.strip()
+        start = len(self.text) - len(self.text.lstrip())
+        return self[start : start + len(stripped)]
 
     def locate(self, start: int = 0, end: int | None = None) -> Location:
         """Place in a source of the characters from `start` to `end` (default: all).
 
-        A range over several sources is cut at the end of the first piece. An
-        empty range, or one at the end of the text, gives the place just after
-        the character before it.
+        A range that begins in one place and ends in another, before it or in a
+        different source, is cut to its first character. An empty range, or one
+        at the end of the text, is just behind the character before it.
         """
         if end is None:
             end = len(self.text)
-        if start >= len(self.text):
-            return self._after(start)
-        first = self.pieces[self._piece_index(start)]
-        begin, begin_end = self._origin(first, start)
+        if start >= len(self.text) and self.text:
+            last = self._origin(len(self.text) - 1)
+            return Location(last.source, last.end, last.end)
+        first = self._origin(start)
         if end <= start:
-            return Location(first.source, begin, begin)
-        last = self.pieces[self._piece_index(end - 1)]
-        _, finish = self._origin(last, end - 1)
-        if last.source is first.source and finish > begin:
-            return Location(first.source, begin, finish)
-        following = self._piece_index(start) + 1
-        stop = self.pieces[following].start if following < len(self.pieces) else end
-        return Location(first.source, begin, max(self._origin(first, stop - 1)[1], begin_end))
+            return Location(first.source, first.start, first.start)
+        last = self._origin(end - 1)
+        if last.source is first.source and last.end > first.start:
+            return Location(first.source, first.start, last.end)
+        return first
 
-    def _after(self, offset: int) -> Location:
-        if not self.text:
-            piece = self.pieces[0]
-            return Location(piece.source, piece.offset, piece.offset + piece.width)
-        piece = self.pieces[self._piece_index(len(self.text) - 1)]
-        _, finish = self._origin(piece, len(self.text) - 1)
-        finish += offset - len(self.text)
-        return Location(piece.source, finish, finish)
-
-    def _piece_index(self, offset: int) -> int:
-        return max(bisect_right(self.pieces, offset, key=lambda piece: piece.start) - 1, 0)
-
-    @staticmethod
-    def _origin(piece: Piece, offset: int) -> tuple[int, int]:
-        if piece.width:
-            return piece.offset, piece.offset + piece.width
-        begin = piece.offset + offset - piece.start
-        return begin, begin + 1
+    def _origin(self, offset: int) -> Location:
+        """The place of one character."""
+        text = self
+        while True:
+            pieces = text.pieces
+            index = bisect_right(pieces, offset, key=lambda piece: piece.start) - 1
+            piece = pieces[max(index, 0)]
+            begin = piece.offset if piece.width else piece.offset + offset - piece.start
+            if isinstance(piece.origin, Source):
+                return Location(piece.origin, begin, begin + max(piece.width, 1))
+            text, offset = piece.origin, begin

@@ -55,9 +55,7 @@ def environment(
         own = {**invoker, **kept}
     own.setdefault("PATH", _DEFAULT_PATH)
     own.pop("MAIL", None)
-    own.update(
-        HOME=identity.home, USER=identity.name, LOGNAME=identity.name, SHELL=identity.shell
-    )
+    own.update(HOME=identity.home, USER=identity.name, LOGNAME=identity.name, SHELL=identity.shell)
     return own
 
 
@@ -79,9 +77,7 @@ def _lookup(user: str) -> Identity:
     try:
         entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
     except (KeyError, OverflowError):
-        raise UsageError(
-            f"unknown user `{user}`", help="list users with: getent passwd"
-        ) from None
+        raise UsageError(f"unknown user `{user}`", help="list users with: getent passwd") from None
     return Identity(
         uid=entry.pw_uid,
         gid=entry.pw_gid,

@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from guard.alert import Alert
+from guard.bpf.sensor import Batch, Counters
+from guard.config import Settings
+from guard.engine.constants import Constants
 from guard.event import Event
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What the kernel had to say since the last time.
-
-    `candidates` and `records` are the raw bytes of the two buffers; `events` are
-    the candidates decoded.
-    """
-
-    events: Sequence[Event]
-    candidates: bytes = b""
-    records: bytes = b""
-
-    def __bool__(self) -> bool:
-        return bool(self.candidates or self.records or self.events)
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What the kernel counted in this session so far, over all CPUs.
-
-    Every event seen is in exactly one of candidate, record, suppressed and the
-    two dropped ones.
-    """
-
-    seen: int = 0
-    candidate: int = 0
-    record: int = 0
-    suppressed: int = 0
-    dropped_candidate: int = 0
-    dropped_record: int = 0
-    truncated: int = 0
-    errors: int = 0
-    denied: int = 0
-    killed: int = 0
-
-    @property
-    def dropped(self) -> int:
-        return self.dropped_candidate + self.dropped_record
+from guard.session.cgroup import SessionCgroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +19,14 @@ class RuleEnforcement:
     """What a rule gets on this machine."""
 
     rule: str
-    wanted: str  # Action of the rule
-    gets: str  # "block", "kill", "kill-after", "freeze", "alert"
+    wanted: str  # the rule's action
+    gets: str  # what happens here: "block", "kill", "kill-after", "freeze", "alert"
     reason: str = ""  # why it is less than wanted
+
+    def to_dict(self) -> Mapping[str, str]:
+        return {
+            "rule": self.rule, "wanted": self.wanted, "gets": self.gets, "reason": self.reason
+        }  # fmt: skip
 
 
 class Instrument(Protocol):
@@ -70,13 +40,37 @@ class Instrument(Protocol):
     def tag(self, pidfd: int) -> None:
         """Follow this process and all its descendants from its next exec on."""
 
-    def filenos(self) -> Sequence[int]:
-        """Descriptors that become readable when there is something to read."""
+    def fileno(self) -> int:
+        """Becomes readable when the kernel has something that cannot wait."""
 
-    def read(self) -> Batch:
-        """Everything that is ready, without waiting."""
+    @property
+    def due_s(self) -> float:
+        """Seconds until it wants to be polled in any case."""
+
+    def poll(self, timeout_s: float) -> Batch: ...
 
     def counters(self) -> Counters: ...
 
     def close(self) -> None:
         """Detach and free everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A loaded policy on an attached instrument.
+
+    `judge` turns an event into alerts with their final verdicts.
+    """
+
+    instrument: Instrument
+    judge: Callable[[Event], Sequence[Alert]]
+    policy: Mapping[str, object]  # name, revision, sources: for the record
+    warnings: str = ""  # rendered diagnostics
+
+
+Prepare = Callable[[Settings, Constants, SessionCgroup], Prepared]
+
+
+def dropped(counters: Counters) -> int:
+    """Events the kernel could not hand over."""
+    return counters.dropped_candidate + counters.dropped_record

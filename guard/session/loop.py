@@ -8,19 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 
 from guard.alert import Alert
+from guard.bpf.sensor import Batch
 from guard.config import Linger, Settings
 from guard.errors import RecordError
 from guard.event import Event
 from guard.session.cgroup import SessionCgroup
-from guard.session.instrument import Batch, Instrument
+from guard.session.instrument import Instrument
 from guard.session.reporter import Reporter
 from guard.session.supervisor import Supervisor
 from guard.store.record import RecordWriter, Stream
 
-# While events come, look again after this long: the kernel wakes its reader for
-# the first of a burst only. It is part of the alert latency.
-_BUSY_S = 0.01
-_IDLE_S = 0.25
 _LOSS_CHECK_S = 1.0
 
 
@@ -61,22 +58,14 @@ class Loop:
 
     def run(self) -> None:
         """Until the command and everything it left have ended and all is read."""
-        with select.epoll() as control, select.epoll() as everything:
-            for poll in (control, everything):
-                poll.register(self._supervisor.fileno(), select.EPOLLIN)
-                poll.register(self._group.events_fd, select.EPOLLPRI)
-            for fd in self._instrument.filenos():
-                everything.register(fd, select.EPOLLIN)
-            busy = False
+        with select.epoll() as poller:
+            poller.register(self._supervisor.fileno(), select.EPOLLIN)
+            poller.register(self._group.events_fd, select.EPOLLPRI)
+            poller.register(self._instrument.fileno(), select.EPOLLIN)
             while self.phase is not Phase.ENDED:
-                if busy:
-                    # Not on the buffers: they stay readable, and each event would
-                    # cost a round.
-                    control.poll(_BUSY_S)
-                else:
-                    everything.poll(self._patience())
+                poller.poll(self._patience())
                 self._supervisor.handle()
-                busy = self._read()
+                self._read()
                 self._keep_time()
         while self._read():
             pass
@@ -87,21 +76,18 @@ class Loop:
             self._group.kill()
 
     def _read(self) -> bool:
-        batch = self._instrument.read()
-        if not batch:
-            self._store(batch)
-            return False
+        batch = self._instrument.poll(0)
         alerts: list[Alert] = []
-        for event in batch.events:
+        for event in batch.candidates:
             alerts += self._judge(event)
         self._reporter.report(alerts)
         self._store(batch)
-        return True
+        return bool(batch.raw_candidates or batch.raw_records)
 
     def _store(self, batch: Batch) -> None:
         try:
-            self._record.append_events(Stream.CANDIDATES, batch.candidates)
-            self._record.append_events(Stream.RECORDS, batch.records)
+            self._record.append_events(Stream.CANDIDATES, batch.raw_candidates)
+            self._record.append_events(Stream.RECORDS, batch.raw_records)
             self._record.sync()
         except RecordError as error:
             self._reporter.problems[error.message] = None
@@ -133,4 +119,4 @@ class Loop:
     def _patience(self) -> float:
         """Seconds until something has to be done even if nothing happens."""
         due = [at for at in (self._kill_at, self._timeout_at) if at is not None]
-        return max(0.0, min([_IDLE_S, *(at - time.monotonic() for at in due)]))
+        return max(0.0, min([self._instrument.due_s, *(at - time.monotonic() for at in due)]))

@@ -75,4 +75,3 @@ def load(sources: Sequence[Source], constants: Constants) -> tuple[ir.Policy, st
             help="nothing was started; check a policy with: guard policy check FILE",
         )
     return result.policy, render(result.diagnostics)
-

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from guard.alert import Alert, Priority, Verdict
+from guard.bpf.sensor import Counters
 from guard.errors import RecordError
 from guard.outputs.sink import Sink
-from guard.session.instrument import Counters
+from guard.session.instrument import dropped
 from guard.store.record import RecordWriter
 
 _LOSS_RULE = "guard: events lost"
@@ -51,11 +52,11 @@ class Reporter:
 
     def report_loss(self, counters: Counters, *, at_end: bool = False) -> None:
         """Tell of lost events, as an alert of guard's own, every ten seconds at most."""
-        new = counters.dropped - self._lost
+        new = dropped(counters) - self._lost
         recent = time.monotonic() - self._lost_told_at < _LOSS_INTERVAL_S
         if not new or (recent and not at_end):
             return
-        self._lost = counters.dropped
+        self._lost = dropped(counters)
         self._lost_told_at = time.monotonic()
         self.report([loss_alert(new, counters)])
 

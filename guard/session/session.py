@@ -7,61 +7,25 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TextIO
 
-from guard.alert import Alert
 from guard.config import AlertMode, Settings
 from guard.engine.constants import Constants
-from guard.errors import EXIT_TIMEOUT, PrivilegeError, UsageError
-from guard.event import Event
+from guard.errors import PrivilegeError, UsageError
 from guard.outputs.jsonl import JsonLinesSink
 from guard.outputs.sink import Sink
 from guard.outputs.terminal import TerminalSink, owns_terminal, wants_color
 from guard.session import cgroup, identity, launch, meta, summary
 from guard.session.cgroup import SessionCgroup
 from guard.session.identity import Identity
-from guard.session.instrument import Counters, Instrument
+from guard.session.instrument import Instrument, Prepare, Prepared
 from guard.session.loop import Loop
+from guard.session.outcome import Outcome
 from guard.session.reporter import Reporter
-from guard.session.supervisor import Supervisor, exit_code
+from guard.session.supervisor import Supervisor
 from guard.session.watcher import Watcher
 from guard.store.record import RecordWriter, default_folder
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A loaded policy on an attached instrument.
-
-    `judge` turns an event into alerts with their final verdicts.
-    """
-
-    instrument: Instrument
-    judge: Callable[[Event], Sequence[Alert]]
-    policy: Mapping[str, object]  # name, revision, sources: for the record
-    warnings: str = ""  # rendered diagnostics
-
-
-Prepare = Callable[[Settings, Constants, SessionCgroup], Prepared]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a session ended."""
-
-    session: str
-    status: int  # wait status of the command
-    timed_out: bool
-    killed: int  # processes that outlived the command and were killed
-    duration_s: float
-    counters: Counters
-    record: Path
-
-    @property
-    def exit_code(self) -> int:
-        return EXIT_TIMEOUT if self.timed_out else exit_code(self.status)
 
 
 class Session:
@@ -130,7 +94,7 @@ class Session:
         loop = Loop(settings, supervisor, group, instrument, prepared.judge, record, reporter)
         supervisor.on_interrupt = loop.interrupt
         supervisor.on_death = watcher.check
-        self._say(summary.opening(prepared.warnings, instrument, self._color))
+        self._say(summary.opening(prepared.warnings, instrument))
         started = time.monotonic()
         supervisor.watch(launch.launch(command, group, instrument.tag))
         loop.run()
@@ -162,7 +126,7 @@ class Session:
         closing = meta.closing(outcome, record, reporter, activity)
         record.write_meta({**opening, **closing})
         reporter.close()
-        self._say(summary.closing(outcome, reporter, activity, constants, self._color))
+        self._say(summary.closing(outcome, reporter, activity, constants))
 
     def _open_record(
         self,

@@ -26,11 +26,11 @@ _READ = (signal.SIGCHLD, *_INTERRUPTS, *_FORWARDED)
 
 
 class Supervisor:
-    """Takes over guard's signals from construction to `close`.
+    r"""Takes over guard's signals from construction to `close`.
 
     Make it before the child is started, so that no signal is missed, and poll
     `fileno()`; `handle()` does what the waiting signals ask for. `on_interrupt` is
-    called for Ctrl-C and Ctrl-\\, and for whatever would end guard once the command
+    called for Ctrl-C and Ctrl-\, and for whatever would end guard once the command
     is gone; `on_death` for a dead child that is not the command.
     """
 
@@ -38,7 +38,7 @@ class Supervisor:
         self.child: Child | None = None
         self.status: int | None = None  # wait status of the command, None while it lives
         self.on_interrupt: Callable[[], None] = lambda: None
-        self.on_death: Callable[[int], None] = lambda pid: None
+        self.on_death: Callable[[int], None] = lambda _pid: None
         syscalls.set_child_subreaper()
         self._old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, _READ)
         self._old_handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _IGNORED}
@@ -119,13 +119,6 @@ class Supervisor:
         # Here after SIGCONT, which a shell's fg and bg send to the whole group;
         # `kill -CONT` of guard alone reaches the command only through this.
         self.send(signal.SIGCONT)
-
-
-def exit_code(status: int) -> int:
-    """Exit code for a wait status, as a shell has it: 128+n for signal n."""
-    if os.WIFSIGNALED(status):
-        return 128 + os.WTERMSIG(status)
-    return os.WEXITSTATUS(status)
 
 
 class _Terminal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,13 +83,12 @@ class SessionRecord:
         decoder = self.decoder()
         if decoder is None:
             return iter(())
-        streams = (_nearly_sorted(self._decode(decoder.decode, stream)) for stream in Stream)
-        return heapq.merge(*streams, key=_time)
+        streams = (_nearly_sorted(self._decode(decoder, stream)) for stream in Stream)
+        return heapq.merge(*streams, key=_order)
 
-    def _decode(self, decode: Callable[[bytes, int], Event], stream: Stream) -> Iterator[Event]:
+    def _decode(self, decoder: Decoder, stream: Stream) -> Iterator[Event]:
         for frame in self.raw_frames(stream):
-            for offset in record_offsets(frame):
-                yield decode(frame, offset)
+            yield from decoder.decode_all(frame)
 
     def _lines(self) -> Iterator[str]:
         with (self.path / VIOLATIONS).open(encoding="utf-8", newline="\n") as file:
@@ -99,15 +98,6 @@ class SessionRecord:
 
     def _segments(self) -> list[Path]:
         return sorted(self.path.glob("events-*.seg"))
-
-
-def record_offsets(frame: bytes) -> Iterator[int]:
-    """Where each record of a frame begins."""
-    offset = 0
-    while offset < len(frame):
-        yield offset
-        # struct event_header begins with the record's size.
-        offset += int.from_bytes(frame[offset : offset + 4], "little")
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -139,19 +129,21 @@ def _frames(path: Path, wanted: Stream | None) -> Iterator[bytes]:
 
 def _nearly_sorted(events: Iterator[Event]) -> Iterator[Event]:
     """Sort a stream in which CPUs overtake each other by a few records at most."""
-    heap: list[tuple[int, int, Event]] = []
-    for number, event in enumerate(events):
-        heapq.heappush(heap, (event.time_ns, number, event))
+    heap: list[tuple[_Order, Event]] = []
+    for event in events:
+        heapq.heappush(heap, (_order(event), event))
         if len(heap) > _REORDER_WINDOW:
-            yield heapq.heappop(heap)[2]
+            yield heapq.heappop(heap)[1]
     while heap:
-        yield heapq.heappop(heap)[2]
+        yield heapq.heappop(heap)[1]
 
 
 # A record's time is taken before its place in the buffer is: as many others
 # can get in between as events are made while a program is interrupted.
 _REORDER_WINDOW = 4096
 
+_Order = tuple[int, int, int]
 
-def _time(event: Event) -> int:
-    return event.time_ns
+
+def _order(event: Event) -> _Order:
+    return event.time_ns, event.cpu, event.seq

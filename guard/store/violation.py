@@ -20,9 +20,9 @@ FIRST_HASH = "0" * 64
 
 
 def to_line(alert: Alert, previous: str) -> str:
-    """The alert as a JSON line; `previous` is the hash of the line before it.
+    r"""The alert as a JSON line; `previous` is the hash of the line before it.
 
-    Bytes that are not UTF-8 survive as `\\udcXX`.
+    Bytes that are not UTF-8 survive as `\udcXX`.
     """
     return json.dumps(
         {

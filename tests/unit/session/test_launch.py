@@ -128,9 +128,7 @@ def test_environment_is_the_users(tmp_path: Path, cgroup: SessionCgroup) -> None
     assert not [name for name in env if name.startswith("SUDO_")]
 
 
-def test_allow_privileges_leaves_no_new_privs_unset(
-    tmp_path: Path, cgroup: SessionCgroup
-) -> None:
+def test_allow_privileges_leaves_no_new_privs_unset(tmp_path: Path, cgroup: SessionCgroup) -> None:
     assert probe(tmp_path, cgroup, allow_privileges=True)["nnp"] == "0"
 
 
