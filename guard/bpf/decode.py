@@ -203,6 +203,9 @@ class _Source:
         same_as = part.removesuffix("name") + "path"
         if part in _LISTS:
             lines.append(f"    event.{part} = split({decoded})")
+        elif part.endswith("comm"):
+            # A field of fixed size in the kernel, filled up with NUL.
+            lines.append(f"    event.{part} = {decoded}.partition('\\0')[0]")
         elif part.endswith("name") and same_as in self.parts:
             # event.h: no name means that it equals the path.
             lines.append(f"    event.{part} = {decoded} if end > at else event.{same_as}")

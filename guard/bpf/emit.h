@@ -38,8 +38,13 @@ static __always_inline void *event_begin(struct scratch *s, __u16 kind, __u16 ca
 static __always_inline __u64 wake_flag(void *buffer, __u64 *woken_ns, struct policy_config *cfg,
 				       __u64 now, bool urgent)
 {
-	if (urgent || now - *woken_ns > cfg->wake_interval_ns ||
-	    bpf_ringbuf_query(buffer, BPF_RB_AVAIL_DATA) > cfg->wake_bytes) {
+	__u64 quiet = now - *woken_ns;
+
+	/* A wake-up costs an interrupt: past the fill mark one in a sixteenth of the
+	 * interval is enough for a reader that is already on its way. */
+	if (urgent || quiet > cfg->wake_interval_ns ||
+	    (quiet > cfg->wake_interval_ns / 16 &&
+	     bpf_ringbuf_query(buffer, BPF_RB_AVAIL_DATA) > cfg->wake_bytes)) {
 		*woken_ns = now;
 		return BPF_RB_FORCE_WAKEUP;
 	}
@@ -61,7 +66,9 @@ static __always_inline bool on_record(struct scratch *s, struct policy_config *c
 		return false;
 	if (cfg->record_level == RECORD_ALL || !s->unique_object)
 		return true;
-	return bpf_map_update_elem(&unique, &key, &one, BPF_NOEXIST) == 0;
+	/* Asking first: an update of an LRU map allocates before it looks. */
+	return !bpf_map_lookup_elem(&unique, &key) &&
+	       !bpf_map_update_elem(&unique, &key, &one, BPF_NOEXIST);
 }
 
 /* Counts the event; false if it is neither a candidate nor to be recorded. */

@@ -48,7 +48,6 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct qstr {
-	__u32 len;
 	const unsigned char *name;
 };
 
@@ -343,14 +342,31 @@ static __always_inline __u32 task_tty(struct task_struct *task)
 	       (BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index));
 }
 
+/* A name's length and address, read at once: its hash, length and pointer are
+ * one block in every kernel. */
+static __always_inline __u32 dentry_name(struct dentry *dentry, const unsigned char **name)
+{
+	struct {
+		__u32 hash, length;
+		const unsigned char *name;
+	} raw = {};
+
+	bpf_probe_read_kernel(&raw, sizeof(raw), (void *)dentry + bpf_core_field_offset(struct dentry, d_name));
+	*name = raw.name;
+	return raw.length;
+}
+
 static __always_inline struct file *task_file(struct task_struct *task, __u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct fdtable *table;
 	struct file *file = NULL;
 
-	if (fd >= BPF_CORE_READ(table, max_fds))
+	if (!task->files)
 		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+	table = task->files->fdt;
+	if (fd >= table->max_fds)
+		return NULL;
+	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
 	return file;
 }
 

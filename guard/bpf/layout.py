@@ -278,5 +278,7 @@ def _section(elf: bytes, wanted: bytes) -> bytes:
     for name, _type, _flags, _address, offset, size in sections:
         start = names + name
         if elf[start : elf.index(b"\0", start)] == wanted:
+            if offset + size > len(elf):
+                break
             return elf[offset : offset + size]
-    raise ValueError(f"no {wanted.decode()} section")
+    raise ValueError(f"no complete {wanted.decode()} section")

@@ -200,6 +200,7 @@ struct scratch {
 	struct text_scan text_scan;
 	struct dentry *path_dentry;
 	struct mount *path_mount;
+	struct dentry *mount_root;
 	struct dentry *root_dentry;
 	struct mount *root_mount;
 	__u32 path_start;

@@ -58,12 +58,13 @@ static __always_inline void bits_begin(struct scratch *s, struct policy_config *
 /* Puts a file name into s->name. */
 static __always_inline void name_read(struct scratch *s, struct dentry *dentry)
 {
-	__u32 length = BPF_CORE_READ(dentry, d_name.len);
+	const unsigned char *name;
+	__u32 length = dentry_name(dentry, &name);
 
 	if (length > POLICY_NAME_MAX)
 		length = POLICY_NAME_MAX;
 	s->name_length = length;
-	bpf_probe_read_kernel(s->name, length & 0xff, BPF_CORE_READ(dentry, d_name.name));
+	bpf_probe_read_kernel(s->name, length & 0xff, name);
 }
 
 struct name_scan {

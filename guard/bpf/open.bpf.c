@@ -90,7 +90,6 @@ static __noinline int open_event(struct scratch *s, struct policy_config *cfg, s
 		inode = BPF_CORE_READ(file, f_inode);
 		dentry = BPF_CORE_READ(file, f_path.dentry);
 		event->inode = BPF_CORE_READ(inode, i_ino);
-		event->dev = BPF_CORE_READ(inode, i_sb, s_dev);
 		event->file_mode = BPF_CORE_READ(inode, i_mode);
 		event->nlink = BPF_CORE_READ(inode, i_nlink);
 		event->created = !!(BPF_CORE_READ(file, f_mode) & FMODE_CREATED);
@@ -99,7 +98,7 @@ static __noinline int open_event(struct scratch *s, struct policy_config *cfg, s
 			attributes |= 1ULL << BIT_OPEN_CREATED;
 		if (!event->nlink)
 			attributes |= 1ULL << BIT_UNLINKED;
-		s->unique_object = (__u64)inode;
+		s->unique_object = (__u64)inode ^ event->inode * HASH_PRIME; /* addresses are reused */
 		bits_begin(s, cfg, attributes, call->call, me);
 		walked = match_object(s, cfg, (__u64)dentry);
 	} else {
@@ -113,10 +112,12 @@ static __noinline int open_event(struct scratch *s, struct policy_config *cfg, s
 	}
 	if (!event_decide(s, cfg, me, attributes, walked))
 		return 0;
-	if (file)
+	if (file) {
+		event->dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 		event->path_len = append_path(s, (__u64)dentry, (__u64)BPF_CORE_READ(file, f_path.mnt));
-	else
+	} else {
 		event->path_len = append_text(s);
+	}
 	if (open->name && s->term_found)
 		event->name_len = append_user_string(s, open->name);
 	return event_send(s, cfg);

@@ -17,7 +17,7 @@ static long path_step(__u32 index, struct scratch_loop *loop)
 	const unsigned char *name;
 	__u32 length, start;
 
-	mount_root = BPF_CORE_READ(mount, mnt.mnt_root);
+	mount_root = s->mount_root;
 	parent = BPF_CORE_READ(dentry, d_parent);
 	if (dentry == s->root_dentry && mount == s->root_mount) {
 		s->path_complete = 1;
@@ -32,10 +32,10 @@ static long path_step(__u32 index, struct scratch_loop *loop)
 		}
 		s->path_dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 		s->path_mount = below;
+		s->mount_root = BPF_CORE_READ(below, mnt.mnt_root);
 		return 0;
 	}
-	length = BPF_CORE_READ(dentry, d_name.len) & 0xff;
-	name = BPF_CORE_READ(dentry, d_name.name);
+	length = dentry_name(dentry, &name) & 0xff;
 	start = s->path_start;
 	if (start < length + 1 || start > PATH_END)
 		return 1; /* full: the path stays incomplete at its beginning */
@@ -51,7 +51,7 @@ static long path_step(__u32 index, struct scratch_loop *loop)
 SUBPROGRAM int path_read(struct scratch *s, __u64 dentry, __u64 mnt)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct vfsmount *root = BPF_CORE_READ(task, fs, root.mnt);
+	struct vfsmount *root = task->fs->root.mnt;
 	struct scratch_loop loop = { .s = s };
 
 	if (!s)
@@ -60,7 +60,8 @@ SUBPROGRAM int path_read(struct scratch *s, __u64 dentry, __u64 mnt)
 	s->path_complete = 0;
 	s->path_dentry = (void *)dentry;
 	s->path_mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-	s->root_dentry = BPF_CORE_READ(task, fs, root.dentry);
+	s->mount_root = BPF_CORE_READ((struct vfsmount *)mnt, mnt_root);
+	s->root_dentry = task->fs->root.dentry;
 	s->root_mount = (void *)root - bpf_core_field_offset(struct mount, mnt);
 	bpf_loop(2 * EVENT_PATH_MAX, path_step, &loop, 0);
 	if (s->path_start == PATH_END && s->path_complete) {

@@ -9,7 +9,7 @@ from guard.errors import GuardError
 
 def report(error: GuardError) -> int:
     """Print the error and its help on stderr; returns the exit status."""
-    print(f"guard: {error.message}", file=sys.stderr)
+    sys.stderr.write(f"guard: {error.message}\n")
     if error.help:
-        print(f"help: {error.help}", file=sys.stderr)
+        sys.stderr.write(f"help: {error.help}\n")
     return error.exit_status

@@ -1,5 +1,7 @@
 """The `guard` command."""
 
+# ruff: noqa: PLC0415  a command loads what it needs: `guard run` must start fast
+
 from __future__ import annotations
 
 import sys
@@ -28,7 +30,6 @@ app.add_typer(policy.app, name="policy")
 @app.command()
 def version() -> None:
     """Print guard's version."""
-    # Here: reading the package's metadata is slow, and `guard run` does not need it.
     from importlib.metadata import version as installed
 
     typer.echo(f"guard {installed('guard-ebpf')}")

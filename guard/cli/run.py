@@ -1,5 +1,7 @@
 """`guard run`: a command under guard."""
 
+# ruff: noqa: FBT002, PLC0415  options are parameters; a command loads what it needs
+
 from __future__ import annotations
 
 import os
@@ -12,7 +14,7 @@ import typer
 from guard import config
 
 
-def run(  # noqa: PLR0913  one parameter per option
+def run(
     command: Annotated[
         list[str], typer.Argument(metavar="COMMAND...", help="What to run, with its arguments.")
     ],

@@ -151,10 +151,10 @@ def build_tree(predicates: Iterable[PlacedPredicate]) -> PathTree:
     places = Places(spelled)
     positions: set[_Parts] = set()
     prefixes: dict[_Parts, set[bytes]] = {}
-    for parts, is_prefix, _, _ in spelled:
+    for place, is_prefix, _, _ in spelled:
+        parts = place[:-1] if is_prefix else place
         if is_prefix:
-            prefixes.setdefault(parts[:-1], set()).add(parts[-1])
-            parts = parts[:-1]
+            prefixes.setdefault(parts, set()).add(place[-1])
         # Directories above a place can be replaced too: they get edges as far as
         # the kernel follows them.
         for length in range(max(len(parts) - MAX_EDGES, 0), len(parts) + 1):

@@ -34,14 +34,14 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListItem(Named):
-    """`list:`"""
+    """An entry `list:`."""
 
     items: tuple[MappedText, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MacroItem(Named):
-    """`macro:`"""
+    """An entry `macro:`."""
 
     condition: MappedText
 

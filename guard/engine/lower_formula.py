@@ -164,12 +164,11 @@ def intersection(alternatives: Iterable[Conjunction]) -> Conjunction:
 
 
 def _expand(formula: Formula, every: frozenset[str], limit: int) -> tuple[Conjunction, ...]:
-    nothing: frozenset[Atom] = frozenset()
+    nothing = frozenset[Atom]()
     match formula:
-        case Literal(atom, False):
-            return (Conjunction(frozenset((atom,)), nothing, every),)
-        case Literal(atom, True):
-            return (Conjunction(nothing, frozenset((atom,)), every),)
+        case Literal(atom, is_negated):
+            one, none = frozenset((atom,)), frozenset[Atom]()
+            return (Conjunction(none, one, every) if is_negated else Conjunction(one, none, every),)
         case Calls(allowed, _):
             return (Conjunction(nothing, nothing, allowed),) if allowed else ()
         case Unknown(residue, implies, _):

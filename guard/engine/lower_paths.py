@@ -52,6 +52,14 @@ class View(enum.Enum):
     PROGRAM = "program"  # the name of a process, as set by exec
 
 
+class Presence(enum.Enum):
+    """Whether there is a path to look at. The kernel itself cannot tell."""
+
+    ALWAYS = "always"
+    SOMETIMES = "sometimes"  # or no value
+    OR_TEXT = "or-text"  # or text that is not an absolute path
+
+
 @dataclass(frozen=True, slots=True)
 class PathView:
     """What of a path is compared. `root` "" is for absolute paths, else they are below it."""
@@ -59,6 +67,7 @@ class PathView:
     view: View
     subject: Subject = Subject.OPERATION
     root: str = ""
+    presence: Presence = Presence.ALWAYS
 
     def place(self, path: str, scope: Scope, *, is_prefix: bool = False) -> Formula:
         return holds(self.subject, (Place(path, scope, is_prefix),))
@@ -68,7 +77,14 @@ class PathView:
 
 
 def lower_path(view: PathView, operator: str, values: tuple[str, ...], text: str) -> Formula:
-    """`view operator values`; the path that is viewed exists. `text` is for messages."""
+    """`view operator values`; `text` is the comparison as written, for messages."""
+    if view.presence is not Presence.ALWAYS and not view.root and operator in {"!=", "exists"}:
+        return unknown(text, "the kernel cannot tell whether there is a value")
+    if view.presence is Presence.OR_TEXT and not (
+        operator in {"=", "in", "intersects", "startswith", "pmatch"}
+        and all(value.startswith("/") for value in values)
+    ):
+        return unknown(text, "the kernel sees only paths here")
     if operator == "exists":
         return _exists(view)
     if operator == "!=":
@@ -116,7 +132,9 @@ def _path_starts(view: PathView, value: str, text: str) -> Formula:
         return _exists(view)
     if view.root and value.startswith("/"):
         return FALSE
-    return _starts(view, f"{view.root.rstrip('/')}/{value}" if view.root else value, text, Scope.SELF)
+    return _starts(
+        view, f"{view.root.rstrip('/')}/{value}" if view.root else value, text, Scope.SELF
+    )
 
 
 def _folder_starts(view: PathView, value: str, text: str) -> Formula:
@@ -152,11 +170,11 @@ def _folder_below(view: PathView, value: str, text: str) -> Formula:
 
 def _below(view: PathView, value: str, text: str, scope: Scope) -> Formula:
     """`pmatch`: the components of `value` are the first ones of the path."""
-    if value.startswith("/") == bool(view.root):
-        return unknown(text, "the path is compared with one that starts elsewhere")
     parts = [part for part in value.split("/") if part]
-    if any(part in {".", ".."} for part in parts):
+    if value.startswith("/") == bool(view.root) or any(part in {".", ".."} for part in parts):
         return FALSE
+    if not parts and view.root:
+        return view.place(view.root, Scope.SELF)
     fixed = next((i for i, part in enumerate(parts) if _WILDCARD.search(part)), len(parts))
     path = "/".join((view.root.rstrip("/"), *parts[:fixed])) or "/"
     if fixed < len(parts):
@@ -232,8 +250,6 @@ def _program_equals(view: PathView, value: str, _: str) -> Formula:
     if not value or len(os.fsencode(value)) > COMM_MAX:
         return FALSE
     return view.named(value, NameMatch.PROGRAM)
-
-
 
 
 _COMPARISONS: dict[tuple[View, str], Callable[[PathView, str, str], Formula]] = {

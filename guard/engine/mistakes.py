@@ -29,6 +29,7 @@ STRING_OPERATORS = (
     "regex",
 )
 LIST_OPERATORS = ("in", "intersects", "pmatch")
+MODIFIERS = ("oneof", "anyof", "allof")
 OPERATORS = ("exists", "<=", "<", ">=", ">", *STRING_OPERATORS, *LIST_OPERATORS)
 
 _LONGEST_QUOTE = 40
@@ -108,9 +109,7 @@ class _Stop:
         return SyntaxIssue(self.span, message, help)
 
 
-def explain(
-    text: str, position: int, accepted: Set[str], stack: Sequence[Seen]
-) -> SyntaxIssue:
+def explain(text: str, position: int, accepted: Set[str], stack: Sequence[Seen]) -> SyntaxIssue:
     """The issue for a parse that stopped at `position` of `text`.
 
     `accepted` holds the terminals that would have been right there, `stack`
@@ -286,9 +285,7 @@ def _joiner(stop: _Stop) -> SyntaxIssue:
             Span(last.start, last.start + 1), "`=~` is not an operator", _OTHER_OPERATORS["=~"]
         )
     if word == "," and last.kind in ("BARE", "QUOTED"):
-        return stop.issue(
-            "expected one value, found a list", "write `in (…)`, or `= anyof (…)`"
-        )
+        return stop.issue("expected one value, found a list", "write `in (…)`, or `= anyof (…)`")
     if word in ("=", "==") and last.kind == "BARE":
         return stop.issue(
             f"expected `and` or `or` after `{_short(last.text)}`, {stop.found}",
@@ -310,12 +307,8 @@ def _joiner(stop: _Stop) -> SyntaxIssue:
             f'put a value with blanks in quotes: "{_short(_unquoted_value(stop))}"',
         )
     if last.kind == "NUMBER":
-        return stop.issue(
-            f"expected `and` or `or` after the number `{last.text}`, {stop.found}"
-        )
-    return stop.issue(
-        f"expected `and` or `or`, {stop.found}", "join two checks with `and` or `or`"
-    )
+        return stop.issue(f"expected `and` or `or` after the number `{last.text}`, {stop.found}")
+    return stop.issue(f"expected `and` or `or`, {stop.found}", "join two checks with `and` or `or`")
 
 
 def _after_name(stop: _Stop) -> SyntaxIssue:
@@ -367,9 +360,7 @@ def _argument(stop: _Stop) -> SyntaxIssue:
         help = f'fields have a dot in their name; put a text in quotes: "{_short(stop.word)}"'
     else:
         help = "arguments are fields, transformers, numbers, quoted texts and lists of these"
-    return stop.issue(
-        f"expected an argument of the transformer, {stop.found}", help
-    )
+    return stop.issue(f"expected an argument of the transformer, {stop.found}", help)
 
 
 def _next_argument(stop: _Stop) -> SyntaxIssue:
@@ -430,7 +421,7 @@ def _bad_argument(stop: _Stop) -> SyntaxIssue:
     if stop.text[stop.position - 1 : stop.position] in tuple(_BLANK):
         help = "write the argument directly after the name, without a blank"
     else:
-        help = "write `[name]`, `[3]` or `[\"any text\"]`, without blanks inside"
+        help = 'write `[name]`, `[3]` or `["any text"]`, without blanks inside'
     return SyntaxIssue(
         Span(stop.position, stop.position + 1), "malformed argument in brackets", help
     )
@@ -482,7 +473,9 @@ def _bad_list(stop: _Stop) -> SyntaxIssue:
             )
         else:
             return SyntaxIssue(
-                span, f"expected a value, found `{char}`", f'put a value with `{char}` in quotes: "…"'
+                span,
+                f"expected a value, found `{char}`",
+                f'put a value with `{char}` in quotes: "…"',
             )
 
 
@@ -495,7 +488,10 @@ def _last_open(stack: Sequence[Seen]) -> Seen | None:
 
 def _string_is_open(text: str, position: int) -> bool:
     quote = text[position]
-    return re.compile(rf"{quote}(?:[^{quote}]++|(?<=\\){quote})*+{quote}").match(text, position) is None
+    return (
+        re.compile(rf"{quote}(?:[^{quote}]++|(?<=\\){quote})*+{quote}").match(text, position)
+        is None
+    )
 
 
 def _unquoted_value(stop: _Stop) -> str:

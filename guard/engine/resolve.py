@@ -8,12 +8,19 @@ is left of a rule is one expression, its texts, and the way back to the files.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from guard.alert import Action, Priority
 from guard.engine import syntax
+from guard.engine.diagnostics import Code, Diagnostic, Severity
+from guard.engine.expand import Lists, TooLongError, one_level
+from guard.engine.items import Item
+from guard.engine.macros import Macros
+from guard.engine.mistakes import SyntaxIssue
+from guard.engine.parser import parse_condition
 from guard.engine.source import Location, MappedText
+from guard.engine.tables import ListEntry, MacroEntry, RuleEntry, Tables, build_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +31,8 @@ class SourceMap:
     list still knows its place whatever rule it ended up in.
     """
 
-    starts: tuple[int, ...]
-    texts: tuple[MappedText, ...]
+    starts: list[int]
+    texts: list[MappedText]
 
     def locate(self, span: syntax.Span) -> Location:
         """File, line and column of what the span covers."""
@@ -39,13 +46,21 @@ class SourceMap:
         base = self.starts[index]
         return self.texts[index].text[span.start - base : span.end - base]
 
+    def add(self, text: MappedText) -> int:
+        """Appends a condition text; the result is the offset where it begins."""
+        # One character apart, so that the end of a text is not the next one's start.
+        base = self.starts[-1] + len(self.texts[-1].text) + 1 if self.starts else 0
+        self.starts.append(base)
+        self.texts.append(text)
+        return base
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRule:
     """A rule as the check stage takes it: `expr` holds no macro reference.
 
     Equal macro bodies are the same objects in every rule, so results may be
-    cached by identity. The tree is at most `MAX_DEPTH` deep.
+    cached by identity. The tree is at most `macros.MAX_DEPTH` deep.
     """
 
     name: str
@@ -74,3 +89,124 @@ class ResolvedRule:
     def line(self) -> int:
         """Line of the rule's name, from 1."""
         return self.location.line
+
+
+def resolve(items: Iterable[Item]) -> tuple[tuple[ResolvedRule, ...], tuple[Diagnostic, ...]]:
+    """The rules that `items`, in the order of their files, amount to.
+
+    Rules come in the order of their first definition, disabled ones included. A
+    rule with an error is left out; the diagnostics hold every reason.
+    """
+    diagnostics: list[Diagnostic] = []
+    rules = _Resolver(build_tables(items, diagnostics), diagnostics).rules()
+    # A mistake in a list would be reported for every condition that uses it.
+    unique = {(found.code, found.message, found.location): found for found in diagnostics[::-1]}
+    return rules, tuple(unique.values())[::-1]
+
+
+class _Resolver:
+    def __init__(self, tables: Tables, diagnostics: list[Diagnostic]) -> None:
+        self._tables = tables
+        self._diagnostics = diagnostics
+        self._source_map = SourceMap([], [])
+        self._lists = _expandable(tables.lists)
+
+    def rules(self) -> tuple[ResolvedRule, ...]:
+        bodies = {
+            name: self._parse(macro.condition, f"macro `{name}`")
+            for name, macro in self._tables.macros.items()
+        }
+        macros = Macros(self._tables.macros, bodies, self._source_map, self._diagnostics)
+        rules = []
+        for entry in self._tables.rules.values():
+            expr = self._parse(
+                entry.exceptions.condition(entry.condition, self._diagnostics),
+                f"rule `{entry.name}`",
+            )
+            if expr is not None:
+                expr = macros.inline(expr, f"rule `{entry.name}`", entry.condition)
+            if expr is not None:
+                rules.append(self._resolved(entry, expr))
+        self._report_unused(self._tables.macros, macros.used, Code.UNUSED_MACRO, "macro")
+        self._report_unused(self._tables.lists, self._lists.used, Code.UNUSED_LIST, "list")
+        return tuple(rules)
+
+    def _parse(self, condition: MappedText, item: str) -> syntax.Expr | None:
+        try:
+            text = self._lists.expand(condition)
+        except TooLongError:
+            self._diagnostics.append(
+                Diagnostic(
+                    Code.CONDITION_TOO_LARGE,
+                    "condition is too long after its lists are expanded",
+                    condition.locate(),
+                    help="lists of lists multiply: use fewer of them here",
+                    item=item,
+                )
+            )
+            return None
+        parsed = parse_condition(text.text, base=self._source_map.add(text))
+        if not isinstance(parsed, SyntaxIssue):
+            return parsed
+        self._diagnostics.append(
+            Diagnostic(
+                Code.CONDITION_SYNTAX,
+                parsed.message,
+                self._source_map.locate(parsed.span),
+                help=parsed.help,
+                item=item,
+            )
+        )
+        return None
+
+    def _resolved(self, entry: RuleEntry, expr: syntax.Expr) -> ResolvedRule:
+        return ResolvedRule(
+            name=entry.name,
+            expr=expr,
+            condition_source=self._source_map,
+            output=entry.output,
+            priority=entry.priority,
+            action=entry.action,
+            tags=tuple(sorted(entry.tags)),
+            description=entry.description.text,
+            remedy=entry.remedy,
+            source=entry.source,
+            location=entry.location,
+            enabled=entry.enabled,
+            warn_evttypes=entry.warn_evttypes,
+            skip_if_unknown_filter=entry.skip_if_unknown_filter,
+            capture=entry.capture,
+            capture_duration_ms=entry.capture_duration_ms,
+        )
+
+    def _report_unused(
+        self,
+        entries: dict[str, MacroEntry] | dict[str, ListEntry],
+        used: set[str],
+        code: Code,
+        kind: str,
+    ) -> None:
+        for name, entry in entries.items():
+            if name not in used:
+                self._diagnostics.append(
+                    Diagnostic(
+                        code,
+                        f"{kind} `{name}` is not used",
+                        entry.location,
+                        Severity.WARNING,
+                        help="remove it, or use it in a rule",
+                    )
+                )
+
+
+def _expandable(entries: dict[str, ListEntry]) -> Lists:
+    """The lists, with items that name an earlier list replaced by its items."""
+    lists = {}
+    for name, entry in entries.items():
+        earlier = {
+            item.text: entries[item.text].items
+            for item in entry.items
+            if item.text in entries and entries[item.text].index < entry.visibility
+        }
+        lists[name] = tuple(one_level(entry.items, earlier))
+    return Lists(lists, {name: entry.location for name, entry in entries.items()})

@@ -50,7 +50,7 @@ def map_scalar(source: Source, start: int, end: int, value: str) -> MappedText:
     begin = _end(_PROPERTIES.match(text, start, end), start)
     if text.startswith(value, begin) and begin + len(value) <= end:
         return MappedText(value, (Piece(0, source, begin),))
-    pieces = []
+    pieces: list[Piece] = []
     position = 0
     for offset, width, characters in _units(text, begin, end):
         position = _end(_BLANK_RUN.match(value, position), position)

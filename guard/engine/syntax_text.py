@@ -11,7 +11,6 @@ from guard.engine.syntax import (
     Not,
     Operand,
     OperandList,
-    Or,
     Text,
     TextList,
     Transformer,

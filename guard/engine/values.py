@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from guard.engine.fields import INTEGER_RANGES, FieldDef, FieldType
+from guard.engine.fields import INTEGER_RANGES, FieldType
 from guard.engine.fields.services import SERVICES
 from guard.engine.ir import Scalar
 
@@ -22,12 +22,11 @@ class BadValueError(ValueError):
         self.help = help
 
 
-def convert(text: str, definition: FieldDef, operator: str) -> Scalar:
-    """`text` as a value that `operator` can compare with the field.
+def convert(text: str, kind: FieldType, operator: str) -> Scalar:
+    """`text` as a value that `operator` can compare with one of type `kind`.
 
     Raises `BadValueError`.
     """
-    kind = definition.type
     if kind is FieldType.BYTES:
         return _bytes(text, operator)
     if kind in {FieldType.TEXT, FieldType.LIST}:
@@ -42,7 +41,7 @@ def convert(text: str, definition: FieldDef, operator: str) -> Scalar:
         return _network(text)
     if kind is FieldType.PORT and text.lower() in SERVICES:
         return SERVICES[text.lower()]
-    return _integer(text, definition)
+    return _integer(text, kind)
 
 
 def _bytes(text: str, operator: str) -> bytes:
@@ -80,10 +79,10 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         raise BadValueError(f"`{text}` is not a network", "write it as `10.0.0.0/8`") from None
 
 
-def _integer(text: str, definition: FieldDef) -> int:
+def _integer(text: str, kind: FieldType) -> int:
     found = _INTEGER.match(text)
     if found is None:
-        raise BadValueError(f"`{text}` is not a number, and `{definition.name}` is one")
+        raise BadValueError(f"`{text}` is not a whole number")
     sign, hexadecimal, octal, decimal = found.groups()
     if hexadecimal is not None:
         value = int(hexadecimal, 16)
@@ -91,10 +90,9 @@ def _integer(text: str, definition: FieldDef) -> int:
         value = int(octal, 8) if octal is not None else int(decimal)
     if sign == "-":
         value = -value
-    low, high = INTEGER_RANGES[definition.type]
+    low, high = INTEGER_RANGES[kind]
     if not low <= value <= high:
         raise BadValueError(
-            f"`{text}` does not fit into `{definition.name}`",
-            f"its values are {low} to {high}",
+            f"`{text}` is out of range", f"values are {low} to {high}"
         )
     return value

@@ -7,19 +7,20 @@ One object per line, keys sorted. guard adds `guard.action`, `guard.verdict` and
 from __future__ import annotations
 
 import json
+import re
 import time
 
 from guard.alert import Alert, FieldValue
 
 _NANOSECONDS = 1_000_000_000
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def to_json(alert: Alert, hostname: str) -> str:
     """The alert as one line without its newline."""
-    return json.dumps(to_dict(alert, hostname), sort_keys=True, ensure_ascii=False).encode(
-        # Bytes that are not UTF-8 become U+FFFD, as in Falco.
-        "utf-8", "replace"
-    ).decode()  # fmt: skip
+    text = json.dumps(to_dict(alert, hostname), sort_keys=True, ensure_ascii=False)
+    # Bytes that are not UTF-8 become U+FFFD, as in Falco.
+    return _SURROGATES.sub("\ufffd", text)
 
 
 def to_dict(alert: Alert, hostname: str) -> dict[str, object]:

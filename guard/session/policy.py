@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import guard.policies
 from guard.engine import ir
 from guard.engine.constants import Constants
-from guard.engine.diagnostics import nearest, render
+from guard.engine.diagnostics import Diagnostic, nearest, render
+from guard.engine.kernel_plan import KernelPlan
+from guard.engine.loader import load as load_rules
+from guard.engine.lower import lower
 from guard.engine.source import Source
 from guard.errors import PolicyError, UsageError
 
@@ -60,18 +64,54 @@ def read(paths: Sequence[Path]) -> list[Source]:
     return sources
 
 
-def load(sources: Sequence[Source], constants: Constants) -> tuple[ir.Policy, str]:
-    """The policy, and its rendered warnings.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of rule files. `policy` and `plan` are None when there are errors."""
 
-    Raises `PolicyError` that holds all diagnostics when there is an error.
-    """
-    # Here and not above: the parser is the slowest import of all.
-    from guard.engine.loader import load as load_rules
+    policy: ir.Policy | None
+    plan: KernelPlan | None
+    diagnostics: tuple[Diagnostic, ...]
 
+    @property
+    def has_errors(self) -> bool:
+        return any(each.is_error for each in self.diagnostics)
+
+
+def load(sources: Sequence[Source], constants: Constants) -> Loaded:
+    """Load rule files and lower them for the kernel; never raises for what they hold."""
     result = load_rules(sources, constants)
     if result.policy is None:
+        return Loaded(None, None, tuple(result.diagnostics))
+    plan = lower(result.policy, constants)
+    found = (*result.diagnostics, *plan.diagnostics)
+    return Loaded(result.policy, plan, found)
+
+
+def require(loaded: Loaded) -> tuple[ir.Policy, KernelPlan]:
+    """The policy and its plan; `PolicyError` that holds all diagnostics when it has errors."""
+    if loaded.has_errors or loaded.policy is None or loaded.plan is None:
         raise PolicyError(
-            f"the policy has errors\n{render(result.diagnostics)}",
-            help="nothing was started; check a policy with: guard policy check FILE",
+            f"the policy has errors\n{render(loaded.diagnostics)}",
+            help="nothing was started; check it again with: guard policy check FILE",
         )
-    return result.policy, render(result.diagnostics)
+    return loaded.policy, loaded.plan
+
+
+def explain(rule: ir.Rule, plan: KernelPlan) -> str:
+    """A rule in words: what it asks for, and what of it the kernel decides."""
+    lines = [
+        rule.name,
+        f"  {rule.description}" if rule.description else "",
+        f"  priority   {rule.priority.label}",
+        f"  action     {rule.action.value}",
+        f"  written in {rule.file}:{rule.line}",
+        f"  remedy     {rule.remedy}" if rule.remedy else "",
+        f"  calls      {', '.join(sorted(rule.calls))}",
+    ]
+    lowered = next((each for each in plan.rules if each.rule == rule.index), None)
+    for kind in lowered.kinds if lowered else ():
+        decides = "decided in the kernel" if kind.is_exact else "decided after the kernel's report"
+        lines.append(f"  {kind.kind}: {decides}")
+    for residue in lowered.residue if lowered else ():
+        lines.append(f"    left to user space: {residue.text} ({residue.reason})")
+    return "\n".join(line for line in lines if line)

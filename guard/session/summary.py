@@ -12,8 +12,16 @@ from pathlib import Path
 
 from guard.engine.constants import Constants
 from guard.event import (
-    Event, FileLink, FileMkdir, FileOpen, FileRename, FileSymlink, FileTruncate, NetworkConnect,
-    NetworkSend, ProcessExec,
+    Event,
+    FileLink,
+    FileMkdir,
+    FileOpen,
+    FileRename,
+    FileSymlink,
+    FileTruncate,
+    NetworkConnect,
+    NetworkSend,
+    ProcessExec,
 )  # fmt: skip
 from guard.outputs.escape import printable
 from guard.session.instrument import Instrument, RuleEnforcement, dropped

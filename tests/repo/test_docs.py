@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from guard.engine.constants import Constants
+from guard.engine.diagnostics import render
+from guard.engine.loader import load
+from guard.engine.source import Source
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     path
@@ -51,6 +56,24 @@ def test_make_commands_are_the_makefile_s(page):
     named |= set(re.findall(r"`make ([a-z-]+)", page.read_text()))
 
     assert named <= targets
+
+
+RULES = [
+    (page, block)
+    for page in PAGES
+    for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+]
+
+
+@pytest.mark.parametrize(("page", "block"), RULES, ids=[ident(page) for page, _ in RULES])
+def test_rules_in_prose_load_after_the_default_policy(page, block):
+    default = ROOT / "guard" / "policies" / "default.yaml"
+    sources = [Source(default.name, default.read_text()), Source(page.name, block)]
+    constants = Constants(home="/home/ann", workspace="/home/ann/project", session="1", agent="sh")
+
+    result = load(sources, constants)
+
+    assert result.policy is not None, render(result.diagnostics)
 
 
 def test_every_page_of_docs_is_in_the_index():

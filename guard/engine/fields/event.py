@@ -18,7 +18,6 @@ from guard.engine.fields.definition import (
 )
 from guard.engine.fields.parameters import (
     BY_NAME,
-    CATEGORIES,
     OTHER_NAMES,
     PARAMETERS,
     Parameter,
@@ -30,6 +29,10 @@ _SECOND = 1_000_000_000
 _READ, _WRITE = 0, 1  # O_RDONLY and O_WRONLY; O_RDWR has both accesses
 _O_ACCMODE = 3
 _O_CREAT, _O_TMPFILE_BIT = 0o100, 0o20000000
+_CATEGORIES = {
+    "process": "process", "file": "file", "network": "net", "fd": "IO-other",
+    "memfd": "memory", "mount": "file", "kernel": "other", "io": "IO-other",
+}  # fmt: skip
 _OPEN_CALLS = frozenset({"open", "openat", "openat2", "open_by_handle_at"})
 
 
@@ -90,7 +93,7 @@ def _is_open_exec(context: Context) -> bool:
 def _category(context: Context) -> str:
     if isinstance(context.event, NetworkSend):
         return "IO-write"
-    return CATEGORIES[context.event.kind.partition("_")[0]]
+    return _CATEGORIES[context.event.kind.partition("_")[0]]
 
 
 def _is_write(context: Context) -> bool:

@@ -45,9 +45,7 @@ def arguments(tmp_path: Path, *command: str, **settings: object) -> list[str]:
     return [sys.executable, FAKE, json.dumps(settings), *command]
 
 
-def run(
-    tmp_path: Path, *command: str, **settings: object
-) -> subprocess.CompletedProcess[str]:
+def run(tmp_path: Path, *command: str, **settings: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         arguments(tmp_path, *command, **settings),
         capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL,
@@ -149,7 +147,7 @@ def _is_zombie(pid: int) -> bool:
 
 def test_killing_guard_during_start_leaves_nothing(tmp_path: Path) -> None:
     guard = start(tmp_path, "true", slow_prepare=30)
-    eventually(lambda: session_groups())
+    eventually(session_groups)
     guard.kill()
     guard.communicate()
     eventually(lambda: not session_groups())

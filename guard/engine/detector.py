@@ -1,0 +1,175 @@
+"""Events in, alerts out: the rules that can match an event, tried in order."""
+
+from __future__ import annotations
+
+from os import O_TRUNC
+
+from guard.alert import Action, Alert, Priority, Verdict
+from guard.engine import ir
+from guard.engine.compile import Compiler
+from guard.engine.compile import Test as Matcher
+from guard.engine.constants import Constants
+from guard.engine.fields import Context
+from guard.engine.fold import FALSE, fold_call, fold_constants, names_in
+from guard.engine.output import OutputIssue, OutputTemplate
+from guard.event import (
+    VERDICT_DENIED,
+    VERDICT_KILLED,
+    Event,
+    FileOpen,
+    NetworkConnect,
+    Process,
+    ProcessExec,
+)
+
+_Entry = tuple[Matcher, ir.Rule]
+
+
+class Detector:
+    """Tries the rules of one policy on a stream of events, first match only.
+
+    Rules that enforce come before rules that only alert, so that no alert rule
+    hides a denial. An event the kernel decided on is not tested again: the rule
+    it names makes the alert.
+    """
+
+    def __init__(self, policy: ir.Policy, constants: Constants) -> None:
+        self._policy = policy
+        self._constants = constants
+        self._number = 0
+        self._templates = [_template(rule.output) for rule in policy.rules]
+        self._index = _index(policy, constants)
+
+    @property
+    def events(self) -> int:
+        """How many events were seen; the number of the last one."""
+        return self._number
+
+    def match(self, event: Event, process: Process) -> list[Alert]:
+        """The alert for one event, or none.
+
+        `process` is the process as it is after the event. An enforcing rule
+        that the kernel did not decide gives `NOT_ENFORCED`: what is done about
+        it later changes that.
+        """
+        self._number += 1
+        if event.verdict:
+            return [self._decided(event, process)]
+        entries = self._index.get(event.call)
+        if entries is None:
+            return []
+        context = Context(event, process, self._constants, self._number)
+        for matches, rule in entries:
+            if matches(context):
+                is_alert = rule.action is Action.ALERT
+                verdict = Verdict.ALERT if is_alert else Verdict.NOT_ENFORCED
+                return [self._alert(rule, context, verdict)]
+        return []
+
+    def _decided(self, event: Event, process: Process) -> Alert:
+        context = Context(event, process, self._constants, self._number)
+        verdict = kernel_verdict(event)
+        if 0 < event.rule <= len(self._policy.rules):
+            return self._alert(self._policy.rules[event.rule - 1], context, verdict)
+        # The policy was replaced between the decision and now. A denial must
+        # not vanish with its rule.
+        return Alert(
+            rule="Guard internal: decision of a replaced policy",
+            priority=Priority.WARNING,
+            time_ns=event.time_ns,
+            source="internal",
+            message=_REPLACED.render(context),
+            output_fields=_REPLACED.fields(context),
+            tags=(),
+            action=Action.DENY if verdict is Verdict.DENIED else Action.KILL,
+            verdict=verdict,
+            event=event,
+            process=process,
+        )
+
+    def _alert(self, rule: ir.Rule, context: Context, verdict: Verdict) -> Alert:
+        template = self._templates[rule.index]
+        return Alert(
+            rule=rule.name,
+            priority=rule.priority,
+            time_ns=context.event.time_ns,
+            source="syscall",
+            message=template.render(context),
+            output_fields=template.fields(context),
+            tags=rule.tags,
+            action=rule.action,
+            verdict=verdict,
+            remedy=rule.remedy,
+            event=context.event,
+            process=context.process,
+        )
+
+
+def kernel_verdict(event: Event) -> Verdict:
+    """What the kernel's verdict on an event amounts to for the operation.
+
+    A kill comes before the process runs on. That is in time for an exec, a
+    connect and an open that changed nothing; other operations have happened.
+    """
+    if event.verdict == VERDICT_DENIED:
+        return Verdict.DENIED
+    assert event.verdict == VERDICT_KILLED  # INVARIANT: the third of three
+    match event:
+        case ProcessExec() | NetworkConnect():
+            return Verdict.KILLED
+        case FileOpen() if not event.created and not event.open_flags & O_TRUNC:
+            return Verdict.KILLED
+    return Verdict.KILLED_AFTER
+
+
+def evaluation_order(rule: ir.Rule) -> tuple[bool, int]:
+    """Sort key: rules that enforce first, table order within each class."""
+    return rule.action is Action.ALERT, rule.index
+
+
+def _index(policy: ir.Policy, constants: Constants) -> dict[str, tuple[_Entry, ...]]:
+    """For each call the rules that may match its events, compiled for that call."""
+    rules = sorted(policy.rules, key=evaluation_order)
+    conditions = {
+        (rule.index, call): condition
+        for rule in rules
+        for call, condition in _by_call(rule, fold_constants(rule.condition, constants)).items()
+        if condition != FALSE
+    }
+    # One rule in many calls is one use: only rules that share a subtree count.
+    uses = {(index, id(condition)): condition for (index, _), condition in conditions.items()}
+    compiler = Compiler(uses.values())
+    calls = {call for _, call in conditions}
+    return {
+        call: tuple(
+            (compiler.compile(conditions[rule.index, call]), rule)
+            for rule in rules
+            if (rule.index, call) in conditions
+        )
+        for call in calls
+    }
+
+
+def _by_call(rule: ir.Rule, condition: ir.Expr) -> dict[str, ir.Expr]:
+    # Calls that no test of the rule tells apart share one folded condition.
+    named = names_in(condition)
+    folded: dict[tuple[bool, ...], ir.Expr] = {}
+    result: dict[str, ir.Expr] = {}
+    for call in rule.calls:
+        signature = tuple(call in names for names in named)
+        if signature not in folded:
+            folded[signature] = fold_call(condition, call)
+        result[call] = folded[signature]
+    return result
+
+
+def _template(output: str) -> OutputTemplate:
+    template = OutputTemplate.parse(output)
+    assert not isinstance(template, OutputIssue)  # INVARIANT: the loader refuses such a rule
+    return template
+
+
+_REPLACED = _template(
+    "An operation was stopped by a rule that is no longer loaded "
+    "(call=%evt.type path=%guard.path fd=%fd.name process=%proc.cmdline)"
+)
