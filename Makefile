@@ -22,7 +22,7 @@ setup-vm:
 bpf: setup ## compile the kernel programs
 	@$(PYTHON) guard/bpf/build.py
 
-demo: bpf ## a misbehaving agent under guard
+demo: setup-test bpf ## a misbehaving agent under guard
 	@examples/demo.sh
 
 test: setup-test bpf ## all tests on this kernel (TESTS=path -k word …)
@@ -32,7 +32,7 @@ test-kernel: setup-test bpf ## the tests that load programs into this kernel
 	$(PYTEST) -m "kernel and not vm" $(TESTS)
 
 test-vm: setup-test setup-vm bpf ## the same under other kernels (GUESTS="6.1 6.12")
-	GUARD_TEST_REQUIRE=1 $(PYTHON) -m tests.vm $(GUESTS:%=--guest %) -- \
+	$(AS_ROOT) env GUARD_TEST_REQUIRE=1 $(PYTHON) -m tests.vm $(GUESTS:%=--guest %) -- \
 		$(PYTHON) -m pytest -p no:cacheprovider -m "kernel and not vm" $(TESTS)
 
 lint: setup ## formatting, lint, types, layers

@@ -70,7 +70,7 @@ class Settings:
     allow_privileges: bool = False  # sudo and setuid programs work inside
     record: Record = Record.UNIQUE
     candidate_bytes: int = 4 << 20  # size of the kernel's buffers, powers of two
-    record_bytes: int = 16 << 20
+    record_bytes: int = 8 << 20
     alerts: AlertMode = AlertMode.AUTO
     alert_file: Path | None = None  # alerts as JSON lines
     json: bool = False  # alerts on stderr as JSON lines

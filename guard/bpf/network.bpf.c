@@ -179,6 +179,20 @@ static __always_inline int send_destination(struct call *call, struct address *a
 	return address_read_user(a, (void *)(unsigned long)compat.name, compat.length);
 }
 
+/* Bytes of that message: asked for with sendto, sent with the others. */
+static __always_inline __u64 send_length(struct call *call)
+{
+	__u32 length = 0;
+
+	if (call->call == CALL_SENDTO)
+		return call->arg[2];
+	if (call->ret <= 0 || call->call == CALL_SENDMSG)
+		return call->ret < 0 ? 0 : call->ret;
+	/* msg_len follows struct msghdr in struct mmsghdr */
+	bpf_probe_read_user(&length, sizeof(length), (void *)call->arg[1] + (call->compat ? 28 : 56));
+	return length;
+}
+
 static __always_inline bool dup_onto_stdio(struct call *call)
 {
 	if (call->ret < 0 || call->ret > 2)
@@ -208,8 +222,7 @@ static __always_inline void network_members(struct scratch *s, __u16 path_length
 		((struct event_network_accept *)s->data)->path_len = path_length;
 		break;
 	case EVENT_NETWORK_SEND:
-		((struct event_network_send *)s->data)->length =
-			call->call == CALL_SENDTO ? call->arg[2] : call->ret;
+		((struct event_network_send *)s->data)->length = send_length(call);
 		((struct event_network_send *)s->data)->path_len = path_length;
 		break;
 	case EVENT_FD_DUP:

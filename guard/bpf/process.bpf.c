@@ -19,6 +19,22 @@ static __always_inline __u16 current_call(__u16 fallback)
 	return entry && entry->call ? entry->call : fallback;
 }
 
+/* The flags that the current call passes to the new process. */
+static __always_inline __u64 clone_flags(__u16 call)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	bool compat = task->thread_info.status & TS_COMPAT;
+	__u64 first = compat ? (__u32)BPF_CORE_READ(regs, bx) : BPF_CORE_READ(regs, di);
+	__u64 flags = 0;
+
+	if (call == CALL_CLONE)
+		return first;
+	if (call == CALL_CLONE3) /* first member of struct clone_args */
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)first);
+	return flags;
+}
+
 /* Before the child can run: the same session, one generation further. */
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
@@ -52,6 +68,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		return 0;
 	event = event_begin(s, EVENT_PROCESS_FORK, current_call(CALL_CLONE), sizeof(*event), child_pid);
 	event->child_pid = child_pid;
+	event->clone_flags = clone_flags(event->header.call);
 	event->child_start_ns = child->start_boottime;
 	event->child_vpid = pid_innermost(child->thread_pid);
 	bits_begin(s, cfg, 1ULL << BIT_SUCCEEDED, event->header.call, me);

@@ -5,6 +5,22 @@
 
 #include "maps.h"
 
+/* Puts a slash and a name in front of the path; returns 1 when there is no room,
+ * so that the path stays incomplete at its beginning. */
+static __always_inline int path_prepend(struct scratch *s, struct dentry *dentry)
+{
+	const unsigned char *name;
+	__u32 length = dentry_name(dentry, &name) & 0xff, start = s->path_start;
+
+	if (start < length + 1 || start > PATH_END)
+		return 1;
+	start -= length + 1;
+	s->path[start & PATH_MASK] = '/';
+	bpf_probe_read_kernel(&s->path[(start & PATH_MASK) + 1], length, name);
+	s->path_start = start;
+	return 0;
+}
+
 /* One step of the walk to the root: put a component in front of the path, or
  * cross to the mount below. Components are read without locks, so a concurrent
  * rename can yield a path that never existed; decisions never use this text. */
@@ -14,8 +30,6 @@ static long path_step(__u32 index, struct scratch_loop *loop)
 	struct dentry *dentry = s->path_dentry;
 	struct mount *mount = s->path_mount;
 	struct dentry *parent, *mount_root;
-	const unsigned char *name;
-	__u32 length, start;
 
 	mount_root = s->mount_root;
 	parent = BPF_CORE_READ(dentry, d_parent);
@@ -26,25 +40,22 @@ static long path_step(__u32 index, struct scratch_loop *loop)
 	if (dentry == mount_root || dentry == parent) {
 		struct mount *below = BPF_CORE_READ(mount, mnt_parent);
 
-		if (below == mount || dentry != mount_root) {
-			s->path_complete = dentry == mount_root;
-			return 1; /* the global root, or a file without a name */
+		if (dentry != mount_root) {
+			path_prepend(s, dentry); /* in no directory: a memfd has a name all the same */
+			s->path_complete = 1;
+			return 1;
+		}
+		if (below == mount) {
+			s->path_complete = 1; /* the global root */
+			return 1;
 		}
 		s->path_dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 		s->path_mount = below;
 		s->mount_root = BPF_CORE_READ(below, mnt.mnt_root);
 		return 0;
 	}
-	length = dentry_name(dentry, &name) & 0xff;
-	start = s->path_start;
-	if (start < length + 1 || start > PATH_END)
-		return 1; /* full: the path stays incomplete at its beginning */
-	start -= length + 1;
-	s->path[start & PATH_MASK] = '/';
-	bpf_probe_read_kernel(&s->path[(start & PATH_MASK) + 1], length, name);
-	s->path_start = start;
 	s->path_dentry = parent;
-	return 0;
+	return path_prepend(s, dentry);
 }
 
 /* Writes the path of `path` as its task's root sees it to s->path[path_start..PATH_END). */

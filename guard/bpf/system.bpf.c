@@ -7,6 +7,7 @@ static __always_inline void mount_members(struct scratch *s)
 	struct event_mount_change *event = (void *)s->data;
 	struct call *call = &s->call;
 	__u64 source = 0, target = 0, type = 0;
+	__s32 dirfd = AT_FDCWD;
 
 	switch (call->call) {
 	case CALL_MOUNT:
@@ -21,6 +22,7 @@ static __always_inline void mount_members(struct scratch *s)
 		break;
 	case CALL_MOVE_MOUNT:
 		source = call->arg[1];
+		dirfd = call->arg[2];
 		target = call->arg[3];
 		event->mount_flags = call->arg[4];
 		break;
@@ -33,6 +35,7 @@ static __always_inline void mount_members(struct scratch *s)
 		break;
 	case CALL_OPEN_TREE:
 	case CALL_MOUNT_SETATTR:
+		dirfd = call->arg[0];
 		target = call->arg[1];
 		event->mount_flags = call->arg[2];
 		break;
@@ -41,7 +44,7 @@ static __always_inline void mount_members(struct scratch *s)
 		event->mount_flags = call->call == CALL_CHROOT ? 0 : call->arg[1];
 	}
 	event->source_len = append_user_string(s, source);
-	if (target && !text_join(s, AT_FDCWD, target))
+	if (target && !text_join(s, dirfd, target))
 		event->path_len = append_text(s);
 	event->fstype_len = append_user_string(s, type);
 }

@@ -8,12 +8,14 @@ import os
 import pwd
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guard.engine.constants import Constants
 from guard.errors import EXIT_POLICY_FAILED, UsageError
+
+if TYPE_CHECKING:
+    from guard.engine.constants import Constants
 
 app = typer.Typer(name="policy", help="Check, list, explain and test rules.", no_args_is_help=True)
 
@@ -98,6 +100,8 @@ def run_cases(
 
 
 def _constants() -> Constants:
+    from guard.engine.constants import Constants
+
     # As a session would have them that were started here by this user.
     uid = os.environ.get("SUDO_UID", "")
     home = pwd.getpwuid(int(uid) if uid.isdecimal() else os.getuid()).pw_dir

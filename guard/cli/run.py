@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -69,9 +70,6 @@ def run(
 
     124: --timeout passed. 125: guard could not start it. 126, 127: not executable, not found.
     """
-    from guard.session.live import prepare
-    from guard.session.session import Session
-
     settings = config.load(
         {
             "command": tuple(command),
@@ -93,4 +91,15 @@ def run(
         },
         os.environ,
     )
-    sys.exit(Session(settings, os.environ, prepare).run().exit_code)
+    from guard.session.loading import Loading
+
+    loading = Loading(candidate_bytes=settings.candidate_bytes, record_bytes=settings.record_bytes)
+    try:
+        # After the kernel has something to do: these imports take as long.
+        from guard.session.live import prepare
+        from guard.session.session import Session
+
+        session = Session(settings, os.environ, functools.partial(prepare, loading))
+        sys.exit(session.run().exit_code)
+    finally:
+        loading.discard()

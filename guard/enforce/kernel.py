@@ -29,7 +29,7 @@ from guard.engine.kernel_plan import (
     Reach,
     Term,
 )
-from guard.event import CALLS, Process
+from guard.event import CALLS
 
 _SEED = 0xCBF29CE484222325
 _PRIME = 0x100000001B3
@@ -115,7 +115,7 @@ def apply(
     """
     layout = program.layout
     old = layout.struct("policy_config").unpack(program.map("config").lookup(bytes(4)) or b"")
-    generation = old["generation"] + 1
+    generation: int = old["generation"] + 1
     addresses = learn_inodes(program, list(tags.pins))
     entries = encode(
         plan,
@@ -137,50 +137,6 @@ def apply(
         program.map(config.map).update(config.key, step)
     _forget(program, old["generation"])
     return generation
-
-
-def program_words(plan: KernelPlan, tags: PinnedTags, process: Process) -> dict[str, int]:
-    """The bits of `struct task_state` for a process that runs already.
-
-    The kernel computes them at exec and hands them on at fork; this is for the
-    first process of a session and for a policy loaded later. The program is
-    looked up by the text of its path.
-    """
-    parent = process.parent
-    ancestors = 0
-    while parent is not None:
-        ancestors |= _program_bits(plan, tags, parent)
-        parent = parent.parent
-    return {
-        "program": _program_bits(plan, tags, process),
-        "parent": _program_bits(plan, tags, process.parent) if process.parent else 0,
-        "ancestors": ancestors,
-    }
-
-
-def _program_bits(plan: KernelPlan, tags: PinnedTags, process: Process) -> int:
-    path = os.fsencode(process.exepath)
-    bits = tags.tree.closed_bits(path).itself.program if path.startswith(b"/") else 0
-    leaf = path.rpartition(b"/")[2]
-    for placed in plan.predicates:
-        if placed.is_program and any(
-            _names(source, leaf, os.fsencode(process.name))
-            for source in placed.predicate.sources
-            if isinstance(source, Name)
-        ):
-            bits |= 1 << placed.bit
-    return bits
-
-
-def _names(source: Name, leaf: bytes, program: bytes) -> bool:
-    text = os.fsencode(source.text)
-    match source.match:
-        case NameMatch.EXACT:
-            return leaf == text
-        case NameMatch.SUFFIX:
-            return leaf.endswith(text)
-        case NameMatch.PROGRAM:
-            return program == text
 
 
 class _Encoder:

@@ -78,6 +78,7 @@ class _Side(enum.Enum):
 
 
 _Typed = tuple[ir.Operand, FieldType]
+_Input = ir.FieldRef | ir.Call | ir.Scalar
 _FALSE = ir.Constant(value=False)
 
 
@@ -329,7 +330,9 @@ class Checker:
             )  # fmt: skip
 
     def _transformer(self, call: syntax.Transformer) -> _Typed | None:
-        operands: list[ir.FieldRef | ir.Call | ir.Scalar | tuple[ir.FieldRef | ir.Call | ir.Scalar, ...]] = []
+        operands: list[
+            ir.FieldRef | ir.Call | ir.Scalar | tuple[ir.FieldRef | ir.Call | ir.Scalar, ...]
+        ] = []
         kinds: list[FieldType] = []
         for argument in call.arguments:
             if isinstance(argument, syntax.OperandList):
@@ -351,17 +354,13 @@ class Checker:
             self._add(Code.BAD_TRANSFORMER, call.span, error.message, help=error.help)
             return None
 
-    def _argument(
-        self, operand: syntax.Operand
-    ) -> tuple[ir.FieldRef | ir.Call | ir.Scalar, FieldType] | None:
+    def _argument(self, operand: syntax.Operand) -> tuple[_Input, FieldType] | None:
         if isinstance(operand, syntax.Text):
             return operand.value, FieldType.TEXT
         return self._operand(operand, _Side.INSIDE)
 
     def _warn(self, span: syntax.Span, message: str, *, help: str) -> None:
-        self._add(
-            Code.SUSPICIOUS_CONDITION, span, message, help=help, severity=Severity.WARNING
-        )
+        self._add(Code.SUSPICIOUS_CONDITION, span, message, help=help, severity=Severity.WARNING)
 
     def _add(
         self, code: Code, span: syntax.Span, message: str, *, help: str = "",

@@ -44,6 +44,12 @@ def cost(node: ir.Expr) -> int:
     return 0
 
 
+_FAMILIES = {
+    "=": "in", "in": "in", "intersects": "in", "startswith": "startswith",
+    "endswith": "endswith", "pmatch": "pmatch",
+}  # fmt: skip
+
+
 class Compiler:
     """Compiles the conditions of one policy; equal subtrees become the same closure."""
 
@@ -86,7 +92,7 @@ class Compiler:
             case ir.And():
                 return _all([self.compile(child) for child in sorted(node.children, key=cost)])
             case ir.Or():
-                children = sorted(_merged(node.children), key=cost)
+                children = sorted(merged(node.children), key=cost)
                 return _any([self.compile(child) for child in children])
 
 
@@ -96,8 +102,7 @@ def getter(operand: ir.Operand) -> Getter:
         return operand.definition.bind(operand.argument)
     inputs = [_input(item) for item in operand.operands]
     function = transformers.apply(operand.name, operand.argument)
-    # The checker ties the types of inputs and function together.
-    return lambda context: function([get(context) for get in inputs])  # type: ignore[arg-type]
+    return lambda context: function([get(context) for get in inputs])
 
 
 def value_type(operand: ir.Operand) -> FieldType:
@@ -111,6 +116,39 @@ def value_type(operand: ir.Operand) -> FieldType:
         else:
             kinds.append(FieldType.LIST if isinstance(item, tuple) else FieldType.TEXT)
     return transformers.result_type(operand, kinds)
+
+
+def merged(alternatives: Iterable[ir.Expr]) -> list[ir.Expr]:
+    """Fewer tests that hold when one of `alternatives` does.
+
+    `=` and `in` on one field become one `in`, its `pmatch`es one `pmatch`, its
+    `startswith`es and `endswith`es one with the modifier `anyof`.
+    """
+    found: dict[object, ir.Expr] = {}
+    for test in alternatives:
+        key = merge_key(test)
+        if key is None or not isinstance(test, ir.Test):
+            found[test] = test
+            continue
+        left, family = key
+        known = found.get(key)
+        values = known.values if isinstance(known, ir.Test) else ()
+        modifier = "anyof" if family in {"startswith", "endswith"} else None
+        found[key] = ir.Test(left, family, tuple(dict.fromkeys((*values, *test.values))), modifier)
+    return list(found.values())
+
+
+def merge_key(test: ir.Expr) -> tuple[ir.Operand, str] | None:
+    """What tests have in common that `merged` makes one; None for other tests."""
+    if (
+        not isinstance(test, ir.Test)
+        or test.operator not in _FAMILIES
+        or test.operand is not None
+        or test.modifier not in {None, "anyof"}
+        or value_type(test.left) is not FieldType.TEXT
+    ):
+        return None
+    return test.left, _FAMILIES[test.operator]
 
 
 def _always(_: Context) -> bool:
@@ -172,29 +210,6 @@ def _any(tests: list[Test]) -> Test:
         return False
 
     return some
-
-
-def _merged(children: tuple[ir.Expr, ...]) -> list[ir.Expr]:
-    """`=` and `in` on one field become one `in`, its `pmatch`es one `pmatch` and so on."""
-    merged: dict[object, ir.Expr] = {}
-    for child in children:
-        operator = child.operator if isinstance(child, ir.Test) else ""
-        family = {"=": "in", "in": "in", "startswith": "startswith", "pmatch": "pmatch"}.get(operator)
-        if (
-            not isinstance(child, ir.Test)
-            or family is None
-            or child.operand is not None
-            or child.modifier not in {None, "anyof"}
-            or value_type(child.left) is not FieldType.TEXT
-        ):
-            merged[child] = child
-            continue
-        # A `startswith` of several texts is one with the modifier `anyof`.
-        modifier = "anyof" if family == "startswith" else None
-        known = merged.get((child.left, family))
-        values = known.values if isinstance(known, ir.Test) else ()
-        merged[child.left, family] = ir.Test(child.left, family, (*values, *child.values), modifier)
-    return list(merged.values())
 
 
 def _test(test: ir.Test) -> Test:

@@ -6,11 +6,9 @@ from os import O_TRUNC
 
 from guard.alert import Action, Alert, Priority, Verdict
 from guard.engine import ir
-from guard.engine.compile import Compiler
-from guard.engine.compile import Test as Matcher
 from guard.engine.constants import Constants
 from guard.engine.fields import Context
-from guard.engine.fold import FALSE, fold_call, fold_constants, names_in
+from guard.engine.index import first_match, groups_by_call
 from guard.engine.output import OutputIssue, OutputTemplate
 from guard.event import (
     VERDICT_DENIED,
@@ -21,8 +19,6 @@ from guard.event import (
     Process,
     ProcessExec,
 )
-
-_Entry = tuple[Matcher, ir.Rule]
 
 
 class Detector:
@@ -38,7 +34,7 @@ class Detector:
         self._constants = constants
         self._number = 0
         self._templates = [_template(rule.output) for rule in policy.rules]
-        self._index = _index(policy, constants)
+        self._groups = groups_by_call(policy, constants)
 
     @property
     def events(self) -> int:
@@ -55,16 +51,16 @@ class Detector:
         self._number += 1
         if event.verdict:
             return [self._decided(event, process)]
-        entries = self._index.get(event.call)
-        if entries is None:
+        groups = self._groups.get(event.call)
+        if groups is None:
             return []
         context = Context(event, process, self._constants, self._number)
-        for matches, rule in entries:
-            if matches(context):
-                is_alert = rule.action is Action.ALERT
-                verdict = Verdict.ALERT if is_alert else Verdict.NOT_ENFORCED
-                return [self._alert(rule, context, verdict)]
-        return []
+        rule = first_match(groups, context)
+        if rule is None:
+            return []
+        is_alert = rule.action is Action.ALERT
+        verdict = Verdict.ALERT if is_alert else Verdict.NOT_ENFORCED
+        return [self._alert(rule, context, verdict)]
 
     def _decided(self, event: Event, process: Process) -> Alert:
         context = Context(event, process, self._constants, self._number)
@@ -120,47 +116,6 @@ def kernel_verdict(event: Event) -> Verdict:
         case FileOpen() if not event.created and not event.open_flags & O_TRUNC:
             return Verdict.KILLED
     return Verdict.KILLED_AFTER
-
-
-def evaluation_order(rule: ir.Rule) -> tuple[bool, int]:
-    """Sort key: rules that enforce first, table order within each class."""
-    return rule.action is Action.ALERT, rule.index
-
-
-def _index(policy: ir.Policy, constants: Constants) -> dict[str, tuple[_Entry, ...]]:
-    """For each call the rules that may match its events, compiled for that call."""
-    rules = sorted(policy.rules, key=evaluation_order)
-    conditions = {
-        (rule.index, call): condition
-        for rule in rules
-        for call, condition in _by_call(rule, fold_constants(rule.condition, constants)).items()
-        if condition != FALSE
-    }
-    # One rule in many calls is one use: only rules that share a subtree count.
-    uses = {(index, id(condition)): condition for (index, _), condition in conditions.items()}
-    compiler = Compiler(uses.values())
-    calls = {call for _, call in conditions}
-    return {
-        call: tuple(
-            (compiler.compile(conditions[rule.index, call]), rule)
-            for rule in rules
-            if (rule.index, call) in conditions
-        )
-        for call in calls
-    }
-
-
-def _by_call(rule: ir.Rule, condition: ir.Expr) -> dict[str, ir.Expr]:
-    # Calls that no test of the rule tells apart share one folded condition.
-    named = names_in(condition)
-    folded: dict[tuple[bool, ...], ir.Expr] = {}
-    result: dict[str, ir.Expr] = {}
-    for call in rule.calls:
-        signature = tuple(call in names for names in named)
-        if signature not in folded:
-            folded[signature] = fold_call(condition, call)
-        result[call] = folded[signature]
-    return result
 
 
 def _template(output: str) -> OutputTemplate:

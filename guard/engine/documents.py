@@ -8,12 +8,13 @@ be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from guard.alert import Action, Priority
 from guard.engine.diagnostics import Code, Diagnostic, did_you_mean
 from guard.engine.items import Item, ListItem, MacroItem, Operation, RuleItem
-from guard.engine.nodes import Mapping, Node, Scalar, Sequence, compose
+from guard.engine.nodes import Mapping as MappingNode
+from guard.engine.nodes import Node, Scalar, Sequence, compose
 from guard.engine.reader import Reader
 from guard.engine.rule_exceptions import read_exceptions
 from guard.engine.source import MappedText, Source
@@ -93,7 +94,7 @@ def read_items(source: Source) -> tuple[tuple[Item, ...], tuple[Diagnostic, ...]
 def _read_item(node: Node, diagnostics: list[Diagnostic]) -> Item | None:
     if isinstance(node, Scalar) and node.is_null:
         return None
-    if not isinstance(node, Mapping):
+    if not isinstance(node, MappingNode):
         diagnostics.append(
             Diagnostic(
                 Code.WRONG_STRUCTURE,
@@ -212,7 +213,7 @@ _READERS: dict[str, Callable[[Reader], Item | None]] = {
 
 
 def _read_changes(
-    reader: Reader, allowed: dict[str, tuple[Operation, ...]]
+    reader: Reader, allowed: Mapping[str, tuple[Operation, ...]]
 ) -> tuple[bool, dict[str, Operation]]:
     """`append` and `override`, checked against the keys of the item."""
     append = reader.boolean("append") or False
@@ -262,7 +263,7 @@ def _operation(
     key: str,
     key_node: Scalar,
     node: Node,
-    allowed: dict[str, tuple[Operation, ...]],
+    allowed: Mapping[str, tuple[Operation, ...]],
 ) -> Operation | None:
     if key not in allowed:
         reader.error(

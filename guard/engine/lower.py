@@ -8,7 +8,6 @@ space decides. What the kernel cannot decide at all is an error for `deny`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -313,26 +312,26 @@ def _summary(rule: ir.Rule, drafts: Iterable[_Draft]) -> RuleLowering:
 
 def _refused(drafts: Iterable[_Draft]) -> list[Diagnostic]:
     """An error for each clause of a deny rule that leaves residue, once per rule."""
-    clauses: dict[tuple[int, Residue], tuple[ir.Rule, list[str]]] = {}
+    clauses: dict[tuple[int, str], tuple[ir.Rule, Residue, dict[str, None]]] = {}
     for draft in drafts:
         if draft.rule.action is Action.DENY:
             for alternative in draft.alternatives:
                 for residue in sorted(alternative.residue, key=lambda item: item.text):
-                    _, kinds = clauses.setdefault((draft.rule.index, residue), (draft.rule, []))
-                    if draft.kind not in kinds:
-                        kinds.append(draft.kind)
-    return [_refusal(rule, residue, kinds) for (_, residue), (rule, kinds) in clauses.items()]
+                    new = (draft.rule, residue, dict[str, None]())
+                    _, _, kinds = clauses.setdefault((draft.rule.index, residue.text), new)
+                    kinds[draft.kind] = None
+    return [_refusal(rule, residue, list(kinds)) for rule, residue, kinds in clauses.values()]
 
 
 def _refusal(rule: ir.Rule, residue: Residue, kinds: Sequence[str]) -> Diagnostic:
     clause = f"`{residue.text}`" if residue.text else "the condition"
+    more = f" and {len(kinds) - 1} other kinds of event" if len(kinds) > 1 else " events"
     return Diagnostic(
         Code.NOT_ENFORCEABLE,
-        f"rule `{rule.name}` cannot deny: {clause} is not decided in the kernel "
-        f"for {', '.join(kinds)}: {residue.reason}",
+        f"the kernel cannot decide {clause} for {kinds[0]}{more}: {residue.reason}",
         None,
         help="use `action: kill`, leave the clause out, or name the calls with `evt.type`",
-        item=f"{os.path.basename(rule.file)}:{rule.line}" if rule.file else "",
+        item=f"rule `{rule.name}`" + (f", {rule.file}:{rule.line}" if rule.file else ""),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import inf
 
 from guard.engine.constants import Constants
+from guard.engine.fields.parameters import error_name
 from guard.engine.kernel_plan import OperationBit, Subject
 from guard.engine.lower_formula import TRUE, Formula, all_of, bit, calls, negate
 from guard.engine.lower_paths import PathView, Presence, View
@@ -24,6 +25,7 @@ IPV4, IPV6, UNIX = bit(OperationBit.IPV4), bit(OperationBit.IPV6), bit(Operation
 _DIRECTORY, _REGULAR = bit(OperationBit.DIRECTORY), bit(OperationBit.REGULAR)
 _OTHER_SOCKET = all_of(negate(IPV4), negate(IPV6), negate(UNIX))
 _LAST_ERROR = -4095
+_ERROR_NAMES = tuple(sorted({error_name(-number) for number in range(1, -_LAST_ERROR)}))
 
 _SOCKET_KINDS = frozenset(kind for kind in CALLS if kind.startswith("network_")) | {"fd_dup"}
 _FILE_KINDS = frozenset(kind for kind in CALLS if kind.startswith("file_"))
@@ -64,6 +66,14 @@ class Numbers:
     high: float
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of these values, or with `or_missing` perhaps none."""
+
+    values: tuple[str | bool, ...]
+    or_missing: bool = False
+
+
 class End(enum.Enum):
     """What the kernel compares of the far end of a socket (bind, listen: the near one)."""
 
@@ -74,7 +84,7 @@ class End(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class Case:
     when: Formula
-    value: str | bool | PathView | Numbers | End | Undecided
+    value: str | bool | PathView | Numbers | Choice | End | Undecided
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +137,14 @@ def _raw_result(setting: Setting) -> list[Case]:
 def _result(setting: Setting) -> list[Case]:
     if setting.kind == "process_exit":
         return []
-    good = _unseen("the exact result", setting) if setting.kind in _SOCKET_KINDS else "SUCCESS"
-    return [Case(SUCCEEDED, good), Case(FAILED, _unseen("the error", setting))]
+    good = Choice(("SUCCESS", "EINPROGRESS")) if setting.kind in _SOCKET_KINDS else "SUCCESS"
+    return [Case(SUCCEEDED, good), Case(FAILED, Choice(_ERROR_NAMES))]
 
 
 def _failed(setting: Setting) -> list[Case]:
     if setting.kind == "process_exit":
         return []
-    good = _unseen("the exact result", setting) if setting.kind in _SOCKET_KINDS else False
+    good = Choice((False, True)) if setting.kind in _SOCKET_KINDS else False
     return [Case(SUCCEEDED, good), Case(FAILED, True)]
 
 
@@ -236,7 +246,8 @@ def _protocol(setting: Setting) -> list[Case]:
         return []
     tcp, udp = bit(OperationBit.TCP), bit(OperationBit.UDP)
     rest = all_of(negate(tcp), negate(udp), negate(UNIX))
-    return [Case(tcp, "tcp"), Case(udp, "udp"), Case(rest, _unseen("this protocol", setting))]
+    other = Choice(("icmp", "raw"), or_missing=True)
+    return [Case(tcp, "tcp"), Case(udp, "udp"), Case(rest, other)]
 
 
 def _ends(decidable: frozenset[str], other: frozenset[str], end: End) -> _Maker:

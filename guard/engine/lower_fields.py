@@ -8,7 +8,7 @@ from dataclasses import replace
 from guard.engine.fields import Flag
 from guard.engine.ir import FieldRef, Network, Scalar, Test
 from guard.engine.kernel_plan import Port, Reach, Subject
-from guard.engine.lower_cases import IPV4, IPV6, Case, End, Numbers, Setting, Undecided, cases_of
+from guard.engine.lower_cases import IPV4, IPV6, Case, Choice, End, Numbers, Setting, Undecided, cases_of
 from guard.engine.lower_formula import (
     FALSE,
     TRUE,
@@ -76,6 +76,11 @@ def _lower_case(case: Case, test: Test) -> Formula:
             return lower_path(view, test.operator, values, test.text)
         case Numbers(low, high):
             return _decided(compare_number(low, high, test.operator, test.values), test)
+        case Choice(values, or_missing):
+            results = {compare_value(test.operator, value, test.values) for value in values}
+            if or_missing:
+                results.add(False)
+            return _decided(results.pop() if len(results) == 1 else None, test)
         case End() as end:
             return _lower_end(end, test)
         case str() | bool() as value:

@@ -220,7 +220,7 @@ def _path_globs(view: PathView, value: str, text: str) -> Formula:
         folder = _absolute(view, front.rstrip("/") or ("/" if not view.root else ""))
         if folder is None:
             return FALSE
-        return all_of(both, view.place(folder, Scope.BELOW))
+        return all_of(view.place(folder, Scope.BELOW), _path_ends(view, back, text))
     return both
 
 

@@ -7,35 +7,27 @@ always that is one of a dozen mistakes everybody makes; each gets its own help.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from guard.engine.diagnostics import did_you_mean, nearest
 from guard.engine.syntax import Span
-
-TRANSFORMERS = ("tolower", "toupper", "b64", "basename", "len", "join", "concat", "getopt")
-STRING_OPERATORS = (
-    "=",
-    "==",
-    "!=",
-    "glob",
-    "iglob",
-    "contains",
-    "icontains",
-    "bcontains",
-    "startswith",
-    "bstartswith",
-    "endswith",
-    "regex",
+from guard.engine.syntax_issue import (
+    BLANKS,
+    SyntaxIssue,
+    bad_argument,
+    bad_list,
+    never_closed,
+    open_string,
+    short,
+    skip_blanks,
 )
-LIST_OPERATORS = ("in", "intersects", "pmatch")
-MODIFIERS = ("oneof", "anyof", "allof")
-OPERATORS = ("exists", "<=", "<", ">=", ">", *STRING_OPERATORS, *LIST_OPERATORS)
+from guard.engine.vocabulary import MODIFIERS, OPERATORS, STRING_OPERATORS, TRANSFORMERS
 
-_LONGEST_QUOTE = 40
 _WORD = re.compile(r"""[^\s()"',=]+|[=!<>~]+|.""", re.DOTALL)
+_VALUE_END = re.compile(r"""(?<!\s)\s++(?:and|or)(?=[\s(])|["'()=,]|\Z""")
 _FIELD_BEFORE = re.compile(r"([A-Za-z]\w*(?:\.\w+)+(?:\[[^\[\]\s]*\])?)\s*\Z")
-_BLANK = " \t\b\r\n"
 _ELSEWHERE = {
     "&&": "and",
     "&": "and",
@@ -58,20 +50,6 @@ _OTHER_OPERATORS = {
     "<>": "use `!=`",
     ":": "use `=`",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SyntaxIssue:
-    """Why a condition does not parse; `span` may be empty at the end of the text."""
-
-    span: Span
-    message: str
-    help: str = ""
-
-    def moved(self, base: int) -> SyntaxIssue:
-        """The same issue in a text that begins at `base`."""
-        span = Span(self.span.start + base, self.span.end + base)
-        return SyntaxIssue(span, self.message, self.help)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,63 +81,42 @@ class _Stop:
 
     @property
     def found(self) -> str:
-        return f"found `{_short(self.word)}`" if self.word else "found the end of the condition"
+        return f"found `{short(self.word)}`" if self.word else "found the end of the condition"
 
     def issue(self, message: str, help: str = "") -> SyntaxIssue:
         return SyntaxIssue(self.span, message, help)
 
 
-def explain(text: str, position: int, accepted: Set[str], stack: Sequence[Seen]) -> SyntaxIssue:
+def explain(
+    text: str, position: int, accepted: AbstractSet[str], stack: Sequence[Seen]
+) -> SyntaxIssue:
     """The issue for a parse that stopped at `position` of `text`.
 
     `accepted` holds the terminals that would have been right there, `stack`
     what the parser had read and not yet put together.
     """
-    match = _WORD.match(text, _skip_blank(text, position))
+    match = _WORD.match(text, skip_blanks(text, position))
     if match is None:
-        position = len(text.rstrip(_BLANK))
+        position = len(text.rstrip(BLANKS))
     else:
         position = match.start()
     word = match[0] if match else ""
     stop = _Stop(text, position, word, stack[-1] if stack else Seen("", "", 0), stack)
     if word == ")" and _last_open(stack) is None and accepted <= {"$END", "_AND", "_OR"}:
         return stop.issue("`)` closes nothing", "remove it, or add the missing `(`")
-    if word in ("'", '"') and "LIST" not in accepted and _string_is_open(text, position):
-        return _open_string(stop, position)
+    if word in ("'", '"') and "LIST" not in accepted:
+        issue = open_string(text, position)
+        if issue is not None:
+            return issue
     for terminal, classify in _BY_TERMINAL:
         if terminal in accepted:
             return classify(stop)
     return stop.issue(f"expected `)`, {stop.found}")
 
 
-def bad_escape(span: Span, code: str, quote: str) -> SyntaxIssue:
-    """The issue for `\\code` inside a string written with `quote`."""
-    if code == "x":
-        help = "write two hexadecimal digits after `\\x`"
-    elif code in ("'", '"'):
-        help = f"inside {quote}…{quote} the other quote needs no backslash"
-    else:
-        help = f"write `\\\\{code}` for a backslash followed by `{code}`"
-    return SyntaxIssue(span, f"unsupported string escape sequence `\\{code}`", help)
-
-
-def blank_before_argument(span: Span, argument: str) -> SyntaxIssue:
-    """The issue for `call(…) [x]`, where the argument must follow at once."""
-    return SyntaxIssue(span, "blank before an argument in brackets", f"write `){argument}`")
-
-
-def too_deep(span: Span, limit: int) -> SyntaxIssue:
-    """The issue for the parenthesis that is one too many inside each other."""
-    return SyntaxIssue(
-        span,
-        f"parentheses are nested more than {limit} deep",
-        "split the condition into macros",
-    )
-
-
 def _operand(stop: _Stop) -> SyntaxIssue:
     before = stop.last
-    if not stop.text.strip(_BLANK):
+    if not stop.text.strip(BLANKS):
         return stop.issue("condition is empty", "write a check such as `evt.type = open`")
     if before.kind in ("_AND", "_OR", "NOT") and (stop.at_end or stop.word == ")"):
         place = "condition ends" if stop.at_end else "nothing stands"
@@ -169,7 +126,7 @@ def _operand(stop: _Stop) -> SyntaxIssue:
             f"add a check or a macro after `{before.text}`, or remove it",
         )
     if stop.at_end and before.kind == "_LPAR":
-        return _never_closed(before)
+        return never_closed(before.text, before.start)
     if stop.word == ")" and before.kind == "_LPAR":
         return SyntaxIssue(
             Span(before.start, stop.position + 1),
@@ -194,11 +151,11 @@ def _operand(stop: _Stop) -> SyntaxIssue:
 def _operator(stop: _Stop) -> SyntaxIssue:
     field = _FIELD_BEFORE.search(stop.text, max(stop.position - 200, 0), stop.position)
     left = field[1] if field else ""
-    subject = f"field `{_short(left)}`" if left else "the left side"
+    subject = f"field `{short(left)}`" if left else "the left side"
     example = left or "proc.name"
     word = stop.word
     if word == "[" or word.startswith("["):
-        return _bad_argument(stop)
+        return bad_argument(stop.text, stop.position)
     if stop.at_end or word in ("and", "or", ")", *_ELSEWHERE):
         return SyntaxIssue(
             Span(*field.span(1)) if field else stop.span,
@@ -207,12 +164,16 @@ def _operator(stop: _Stop) -> SyntaxIssue:
         )
     if word == "(" and left:
         return stop.issue(
-            f"`{_short(left)}` is a field and takes no arguments in parentheses",
+            f"`{short(left)}` is a field and takes no arguments in parentheses",
             f"transformers are {', '.join(f'`{name}`' for name in TRANSFORMERS)}",
         )
     if word == "not":
         return stop.issue(
             f"`not` stands after {subject}", f"write `not {example} …`: `not` goes before the field"
+        )
+    if word in MODIFIERS:
+        return stop.issue(
+            f"`{word}` stands without an operator before it", f"write `{example} = {word} (…)`"
         )
     if word in _OTHER_OPERATORS:
         return stop.issue(f"`{word}` is not an operator", _OTHER_OPERATORS[word])
@@ -261,11 +222,11 @@ def _list(stop: _Stop) -> SyntaxIssue:
     if stop.at_end:
         return _no_value(stop, operator)
     if stop.word == "(":
-        return _bad_list(stop)
+        return bad_list(stop.text, stop.position)
     value = stop.text[stop.position :].split(None, 1)[0].rstrip(")")
     return stop.issue(
         f"expected a list after `{operator}`, {stop.found}",
-        f"put the values in parentheses: `{operator} ({_short(value)})`",
+        f"put the values in parentheses: `{operator} ({short(value)})`",
     )
 
 
@@ -273,13 +234,17 @@ def _joiner(stop: _Stop) -> SyntaxIssue:
     word, last = stop.word, stop.last
     opened = _last_open(stop.stack)
     if stop.at_end and opened is not None:
-        return _never_closed(opened)
+        return never_closed(opened.text, opened.start)
     if word in _ELSEWHERE:
         return stop.issue(f"`{word}` is not an operator", f"write `{_ELSEWHERE[word]}`")
     if last.kind == "NAME":
         return _after_name(stop)
+    if last.kind == "EXISTS" and (word in OPERATORS or word[:1] in "=!<>"):
+        return stop.issue("`exists` compares with nothing", "remove `exists`, or what follows")
+    if last.kind == "BARE" and word == "(" and last.text in (*TRANSFORMERS, "val"):
+        return _blank_before_parenthesis(last)
     if last.kind == "ARGUMENT" or word.startswith("["):
-        return _bad_argument(stop)
+        return bad_argument(stop.text, stop.position)
     if last.kind == "BARE" and last.text.startswith("~"):
         return SyntaxIssue(
             Span(last.start, last.start + 1), "`=~` is not an operator", _OTHER_OPERATORS["=~"]
@@ -288,8 +253,8 @@ def _joiner(stop: _Stop) -> SyntaxIssue:
         return stop.issue("expected one value, found a list", "write `in (…)`, or `= anyof (…)`")
     if word in ("=", "==") and last.kind == "BARE":
         return stop.issue(
-            f"expected `and` or `or` after `{_short(last.text)}`, {stop.found}",
-            f'put a value that holds `=` in quotes: "{_short(last.text)}=…"',
+            f"expected `and` or `or` after `{short(last.text)}`, {stop.found}",
+            f'put a value that holds `=` in quotes: "{short(last.text)}=…"',
         )
     if word == "not":
         return stop.issue(f"expected `and` or `or`, {stop.found}", "write `and not`")
@@ -303,8 +268,8 @@ def _joiner(stop: _Stop) -> SyntaxIssue:
         return stop.issue(f"expected `and` or `or`, {stop.found}", f"did you mean `{near}`?")
     if last.kind == "BARE" and word not in ("(", "'", '"'):
         return stop.issue(
-            f"unexpected `{_short(word)}` after the value `{_short(last.text)}`",
-            f'put a value with blanks in quotes: "{_short(_unquoted_value(stop))}"',
+            f"unexpected `{short(word)}` after the value `{short(last.text)}`",
+            f'put a value with blanks in quotes: "{short(_unquoted_value(stop))}"',
         )
     if last.kind == "NUMBER":
         return stop.issue(f"expected `and` or `or` after the number `{last.text}`, {stop.found}")
@@ -326,19 +291,23 @@ def _after_name(stop: _Stop) -> SyntaxIssue:
                 "`val(field)` is for the right side; on the left write the field itself",
             )
         if name in TRANSFORMERS:
+            return _blank_before_parenthesis(stop.last)
+        if name in MODIFIERS:
             return SyntaxIssue(
-                span, f"blank between `{name}` and `(`", f"write `{name}(` without a blank"
+                span,
+                f"`{name}` stands behind an operator that takes a list",
+                f"write `= {name} (…)`",
             )
         return SyntaxIssue(
             span,
-            f"`{_short(name)}` is not a transformer",
+            f"`{short(name)}` is not a transformer",
             did_you_mean(name, TRANSFORMERS)
             or f"transformers are {', '.join(f'`{known}`' for known in TRANSFORMERS)}",
         )
     if word in OPERATORS or re.match(r"[=!<>]", word):
         return SyntaxIssue(
             span,
-            f"`{_short(name)}` is not a field",
+            f"`{short(name)}` is not a field",
             f"fields have a dot in their name, such as `proc.{name}`; a macro stands alone",
         )
     near = nearest(word, ("and", "or")) if word.isalpha() else None
@@ -348,7 +317,7 @@ def _after_name(stop: _Stop) -> SyntaxIssue:
             f"did you mean `{near}`?" if near else "write `and not`",
         )
     return stop.issue(
-        f"expected `and` or `or` after `{_short(name)}`, {stop.found}",
+        f"expected `and` or `or` after `{short(name)}`, {stop.found}",
         "join two checks with `and` or `or`",
     )
 
@@ -357,7 +326,7 @@ def _argument(stop: _Stop) -> SyntaxIssue:
     if stop.word == "val":
         help = "inside a transformer write the field itself"
     elif stop.word.isidentifier():
-        help = f'fields have a dot in their name; put a text in quotes: "{_short(stop.word)}"'
+        help = f'fields have a dot in their name; put a text in quotes: "{short(stop.word)}"'
     else:
         help = "arguments are fields, transformers, numbers, quoted texts and lists of these"
     return stop.issue(f"expected an argument of the transformer, {stop.found}", help)
@@ -366,18 +335,18 @@ def _argument(stop: _Stop) -> SyntaxIssue:
 def _next_argument(stop: _Stop) -> SyntaxIssue:
     opened = _last_open(stop.stack)
     if stop.at_end and opened is not None:
-        return _never_closed(opened)
+        return never_closed(opened.text, opened.start)
     if stop.word.startswith("["):
-        return _bad_argument(stop)
+        return bad_argument(stop.text, stop.position)
     return stop.issue(f"expected `,` or `)`, {stop.found}")
 
 
 def _closing(stop: _Stop) -> SyntaxIssue:
     opened = _last_open(stop.stack)
     if stop.at_end and opened is not None:
-        return _never_closed(opened)
+        return never_closed(opened.text, opened.start)
     if stop.word.startswith("["):
-        return _bad_argument(stop)
+        return bad_argument(stop.text, stop.position)
     return stop.issue(f"expected `)`, {stop.found}", "`val` takes one field and nothing else")
 
 
@@ -409,76 +378,6 @@ def _no_value(stop: _Stop, operator: str) -> SyntaxIssue:
     )
 
 
-def _never_closed(opened: Seen) -> SyntaxIssue:
-    return SyntaxIssue(
-        Span(opened.start, opened.start + len(opened.text)),
-        f"`{opened.text}` is never closed",
-        "add the missing `)`",
-    )
-
-
-def _bad_argument(stop: _Stop) -> SyntaxIssue:
-    if stop.text[stop.position - 1 : stop.position] in tuple(_BLANK):
-        help = "write the argument directly after the name, without a blank"
-    else:
-        help = 'write `[name]`, `[3]` or `["any text"]`, without blanks inside'
-    return SyntaxIssue(
-        Span(stop.position, stop.position + 1), "malformed argument in brackets", help
-    )
-
-
-def _open_string(stop: _Stop, start: int) -> SyntaxIssue:
-    quote = stop.text[start]
-    if stop.text.rstrip(_BLANK).endswith("\\" + quote):
-        help = f"`\\{quote}` does not close it: a quote after a backslash is part of the text"
-    else:
-        help = f"add the closing `{quote}`"
-    return SyntaxIssue(Span(start, start + 1), "string is never closed", help)
-
-
-def _bad_list(stop: _Stop) -> SyntaxIssue:
-    """Why the text from a `(` on is not a list; reads one item after the other."""
-    text, position = stop.text, stop.position + 1
-    item = re.compile(r"""("(?:[^"]++|(?<=\\)")*+"|'(?:[^']++|(?<=\\)')*+')|[^()"'=,\s]++""")
-    previous = ""  # the token before: "", an item or ","
-    while True:
-        position = _skip_blank(text, position)
-        char = text[position : position + 1]
-        span = Span(position, position + 1)
-        if not char:
-            return _never_closed(Seen("_LPAR", "(", stop.position))
-        match = item.match(text, position)
-        if match is not None and previous not in ("", ","):
-            if match[0] in ("and", "or"):
-                return _never_closed(Seen("_LPAR", "(", stop.position))
-            return SyntaxIssue(
-                Span(*match.span()),
-                f"expected `,` or `)` in a list, found `{_short(match[0])}`",
-                f'put a comma between values, or quotes around "{_short(previous)} '
-                f'{_short(match[0])}"',
-            )
-        if match is not None:
-            previous = match[0]
-            position = match.end()
-        elif char in "'\"":
-            return _open_string(stop, position)
-        elif char == "," and previous not in ("", ","):
-            previous = ","
-            position += 1
-        elif char == "," or (char == ")" and previous == ","):
-            return SyntaxIssue(span, f"value missing before `{char}`", "remove a comma")
-        elif char == "(":
-            return SyntaxIssue(
-                span, "lists hold values only, found `(`", "lists cannot be nested or computed"
-            )
-        else:
-            return SyntaxIssue(
-                span,
-                f"expected a value, found `{char}`",
-                f'put a value with `{char}` in quotes: "…"',
-            )
-
-
 def _last_open(stack: Sequence[Seen]) -> Seen | None:
     for seen in reversed(stack):
         if seen.kind in ("_LPAR", "CALL", "VAL"):
@@ -486,26 +385,18 @@ def _last_open(stack: Sequence[Seen]) -> Seen | None:
     return None
 
 
-def _string_is_open(text: str, position: int) -> bool:
-    quote = text[position]
-    return (
-        re.compile(rf"{quote}(?:[^{quote}]++|(?<=\\){quote})*+{quote}").match(text, position)
-        is None
+def _blank_before_parenthesis(name: Seen) -> SyntaxIssue:
+    return SyntaxIssue(
+        Span(name.start, name.start + len(name.text)),
+        f"blank between `{name.text}` and `(`",
+        f"write `{name.text}(` without a blank",
     )
 
 
 def _unquoted_value(stop: _Stop) -> str:
     """The words from the value on, up to the next `and`, `or` or parenthesis."""
-    end = re.compile(r"""\s+(?:and|or)(?=[\s(])|["'()=,]|\Z""").search(stop.text, stop.position)
+    end = re.compile(r"""(?<!\s)\s++(?:and|or)(?=[\s(])|["'()=,]|\Z""").search(
+        stop.text, stop.position
+    )
     stretch = stop.text[stop.last.start : end.start() if end else None]
     return " ".join(stretch.split())
-
-
-def _skip_blank(text: str, position: int) -> int:
-    while text[position : position + 1] and text[position] in _BLANK:
-        position += 1
-    return position
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"

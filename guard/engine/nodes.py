@@ -28,6 +28,7 @@ _HELP = {
     "found unexpected end of stream": "a quote is never closed",
     "found unknown escape character": "in double quotes write `\\\\` for a backslash",
     "did not find expected ',' or ']'": "a bracket may be unclosed, or a comma missing",
+    "found a tab character": "indent with blanks, not with tabs",
     "found undefined alias": 'put a text that begins with `*` in quotes: "*.log"',
 }
 
@@ -69,7 +70,7 @@ def compose(source: Source, diagnostics: list[Diagnostic]) -> list[Node]:
     return _Composer(source, diagnostics).documents()
 
 
-class _Stop(Exception):
+class _StopError(Exception):
     """The rest of the file cannot be read; the reason is already reported."""
 
 
@@ -89,26 +90,34 @@ class _Composer:
         try:
             for event in yaml.parse(self._source.text, Loader=_Loader):
                 self._take(event)
-        except _Stop:
-            pass
+        except _StopError:
+            self._drop_unfinished()
         except yaml.YAMLError as error:
             self._report(*self._explain(error))
+            self._drop_unfinished()
         except UnicodeEncodeError as error:
             self._report("the file is not UTF-8 text", error.start, "save it as UTF-8")
         return self._roots
+
+    def _drop_unfinished(self) -> None:
+        """Forgets the item that was being read: what it lacks is no mistake of its own."""
+        if len(self._open) == 1 and isinstance(self._open[0][0], Mapping):
+            self._roots.pop()
+        elif len(self._open) > 1 and isinstance(root := self._open[0][0], Sequence):
+            root.items.pop()
 
     def _take(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.ScalarEvent):
             is_null = not event.style and event.value in _NULLS
             self._add(Scalar(self._location(event), event.value, is_null), event.anchor)
         elif isinstance(event, yaml.AliasEvent):
-            target = self._anchors.get(event.anchor)
+            target = self._anchors.get(event.anchor or "")
             if target is None:
                 start = self._location(event).start
                 self._report(
                     f"unknown alias `*{event.anchor}`", start, _HELP["found undefined alias"]
                 )
-                raise _Stop
+                raise _StopError
             self._add(target, None)
         elif isinstance(event, yaml.SequenceStartEvent):
             self._enter(Sequence(self._location(event)), event.anchor)
@@ -126,7 +135,7 @@ class _Composer:
             self._report(
                 f"YAML is nested more than {MAX_DEPTH} deep", node.location.start, "rules are not"
             )
-            raise _Stop
+            raise _StopError
         self._add(node, None)
         self._open.append((node, None, anchor))
 
@@ -159,9 +168,10 @@ class _Composer:
         if isinstance(node, Scalar):
             return node
         self._report("a key must be a text", node.location.start, "write `key: value`")
-        raise _Stop
+        raise _StopError
 
     def _location(self, event: yaml.Event) -> Location:
+        assert event.start_mark and event.end_mark  # the loader always sets them
         start = event.start_mark.index + self._shift
         end = event.end_mark.index + self._shift
         return Location(self._source, start, end)

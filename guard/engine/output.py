@@ -85,9 +85,7 @@ class OutputTemplate:
     def render(self, context: Context) -> str:
         """The message for one event, safe to print."""
         return one_line(
-            "".join(
-                part if isinstance(part, str) else part.text(context) for part in self.parts
-            )
+            "".join(part if isinstance(part, str) else part.text(context) for part in self.parts)
         )
 
     def fields(self, context: Context) -> dict[str, FieldValue]:

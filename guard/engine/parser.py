@@ -11,7 +11,6 @@ from importlib import resources
 from lark import Lark, Token, UnexpectedInput
 
 from guard.engine import mistakes
-from guard.engine.mistakes import LIST_OPERATORS, SyntaxIssue
 from guard.engine.syntax import (
     And,
     Check,
@@ -28,6 +27,8 @@ from guard.engine.syntax import (
     Transformer,
     Value,
 )
+from guard.engine.syntax_issue import SyntaxIssue, bad_escape, blank_before_argument, too_deep
+from guard.engine.vocabulary import LIST_OPERATORS
 
 MAX_NESTING = 1000  # parentheses; Falco's rule loader has the same limit
 
@@ -66,14 +67,14 @@ def parse_condition(
         try:
             # The tree is made by the builder; lark cannot know its type.
             tree: Expr = lark.parse(text)  # type: ignore[assignment]
-        except _BadText as error:
+        except _BadTextError as error:
             return error.issue
         except UnexpectedInput:
             return _explain(lark, text).moved(base)
         return tree
 
 
-class _BadText(Exception):
+class _BadTextError(Exception):
     """Ends a parse from inside: a token cannot be decoded."""
 
     def __init__(self, issue: SyntaxIssue) -> None:
@@ -107,20 +108,16 @@ class _Builder:
 
     factors = alternatives
 
-    def negation(self, children: list[object]) -> Expr:
-        (first, count), child = children  # type: ignore[misc]
-        assert isinstance(child, Expr)
+    def negation(self, children: tuple[tuple[Token, int], Expr]) -> Expr:
+        (first, count), child = children
         if count % 2 == 0:
             return child
-        return Not(Span(self.base + first.start_pos, child.span.end), child)
+        return Not(Span(self._span(first).start, child.span.end), child)
 
     @staticmethod
-    def nots(children: list[object]) -> tuple[Token, int]:
-        if len(children) == 2:
-            token, count = children[0]  # type: ignore[misc]
-            return token, count + 1
-        assert isinstance(children[0], Token)
-        return children[0], 1
+    def nots(children: list[Token | tuple[Token, int]]) -> tuple[Token, int]:
+        first = children[0]
+        return (first, 1) if isinstance(first, Token) else (first[0], first[1] + 1)
 
     @staticmethod
     def group(children: list[Expr]) -> Expr:
@@ -162,7 +159,7 @@ class _Builder:
         assert isinstance(chosen, Token)
         start = chosen.start_pos or 0
         if start != end.end_pos:
-            raise _BadText(mistakes.blank_before_argument(self._span(chosen), chosen))
+            raise _BadTextError(blank_before_argument(self._span(chosen), chosen))
         argument = self._argument(chosen[1:-1], start + 1)
         return Transformer(self._between(name, chosen), name[:-1], tuple(arguments), argument)
 
@@ -247,7 +244,7 @@ class _Builder:
                 # Text is UTF-8 with surrogate escapes, as in events.
                 return chr(byte) if byte < 0x80 else chr(0xDC00 + byte)
             at = self.base + start + 1 + match.start()
-            raise _BadText(mistakes.bad_escape(Span(at, at + 1 + len(code)), code, quote))
+            raise _BadTextError(bad_escape(Span(at, at + 1 + len(code)), code, quote))
 
         text = _ESCAPE.sub(decode, quoted[1:-1])
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
@@ -264,8 +261,7 @@ def _parser() -> tuple[Lark, _Builder]:
         grammar,
         parser="lalr",
         lexer="contextual",
-        # lark takes any object with a method per rule, its stub only its own class.
-        transformer=builder,  # type: ignore[arg-type]
+        transformer=builder,
         maybe_placeholders=False,
     )
     return lark, builder
@@ -283,7 +279,7 @@ def _too_deep(text: str, limit: int) -> SyntaxIssue | None:
         if match[1] == "(":
             depth += 1
             if depth > limit:
-                return mistakes.too_deep(Span(match.start(), match.end()), limit)
+                return too_deep(Span(match.start(), match.end()), limit)
         elif match[1] == ")":
             depth -= 1
     return None
@@ -295,14 +291,15 @@ def _explain(lark: Lark, text: str) -> SyntaxIssue:
     position = len(text)
     try:
         state.exhaust_lexer()
-        state.feed_eof()
+        state.feed_eof()  # type: ignore[no-untyped-call]
     except UnexpectedInput as error:
         token = getattr(error, "token", None)
         at_end = isinstance(token, Token) and token.type == "$END"
-        if not at_end and error.pos_in_stream is not None:
-            position = error.pos_in_stream
+        if not at_end:
+            position = error.pos_in_stream or 0
     stack: Sequence[object] = state.parser_state.value_stack
-    return mistakes.explain(text, position, state.accepts(), _tokens(stack))
+    accepted: set[str] = state.accepts()  # type: ignore[no-untyped-call]
+    return mistakes.explain(text, position, accepted, _tokens(stack))
 
 
 def _tokens(stack: Sequence[object]) -> list[mistakes.Seen]:

@@ -56,25 +56,30 @@ def path_match(items: Iterable[str]) -> TextTest:
     any; repeated and trailing slashes do not count. The empty item is only the
     empty path.
     """
-    literal: list[str] = []
+    literal: set[str] = set()
     wild: list[str] = []
     for item in items:
         cleaned = _clean(item)
-        (wild if any(char in "?*[" for char in cleaned) else literal).append(cleaned)
+        if any(char in "?*[" for char in cleaned):
+            wild.append(_path_regex(cleaned))
+        else:
+            literal.add(cleaned)
     exact = frozenset(literal)
-    starts = tuple(f"{item}/" for item in literal if item not in {"", "/"})
-    everything_absolute = "/" in exact
-    tests = [re.compile(_path_regex(item), re.DOTALL) for item in wild]
+    starts = tuple(f"{item.rstrip('/')}/" for item in sorted(literal - {""}))
 
-    def matches(text: str) -> bool:
-        path = _clean(text) if "//" in text or text[-1:] == "/" else text
+    def below(path: str) -> bool:
         if path in exact or path.startswith(starts):
             return True
-        if everything_absolute and path[:1] == "/":
-            return True
-        return any(test.match(path) for test in tests)
+        # The kernel's paths are clean; those a program passed may not be.
+        if "//" in path or path[-1:] == "/":
+            path = _clean(path)
+            return path in exact or path.startswith(starts)
+        return False
 
-    return matches
+    if not wild:
+        return below
+    pattern = re.compile("|".join(wild), re.DOTALL)
+    return lambda path: below(path) or pattern.match(_clean(path)) is not None
 
 
 @lru_cache(maxsize=1024)

@@ -17,9 +17,9 @@ from guard.engine.diagnostics import Code, Diagnostic, Severity
 from guard.engine.expand import Lists, TooLongError, one_level
 from guard.engine.items import Item
 from guard.engine.macros import Macros
-from guard.engine.mistakes import SyntaxIssue
 from guard.engine.parser import parse_condition
 from guard.engine.source import Location, MappedText
+from guard.engine.syntax_issue import SyntaxIssue
 from guard.engine.tables import ListEntry, MacroEntry, RuleEntry, Tables, build_tables
 
 

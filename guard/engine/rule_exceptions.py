@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from guard.engine.diagnostics import Code, Diagnostic, Severity, did_you_mean
 from guard.engine.items import ExceptionItem, ExceptionValue
-from guard.engine.mistakes import LIST_OPERATORS, MODIFIERS, OPERATORS, STRING_OPERATORS
 from guard.engine.nodes import Mapping, Node, Scalar
 from guard.engine.nodes import Sequence as NodeSequence
 from guard.engine.reader import Reader
 from guard.engine.source import Location, MappedText
+from guard.engine.vocabulary import LIST_OPERATORS, MODIFIERS, OPERATORS, STRING_OPERATORS
 
 _KEYS = ("name", "fields", "comps", "values")
 _WITH_MODIFIER = tuple(
@@ -135,8 +135,8 @@ class ExceptionSet:
             )
             return None
         if item.comps is None:
-            comp = "=" if item.fields_are_list else "in"
-            comps = tuple(MappedText.inserted(comp, field.locate()) for field in item.fields)
+            default = "=" if item.fields_are_list else "in"
+            comps = tuple(MappedText.inserted(default, field.locate()) for field in item.fields)
             return replace(item, comps=comps, comps_are_list=item.fields_are_list)
         if item.comps_are_list != item.fields_are_list:
             self._error(

@@ -101,9 +101,7 @@ def options(words: Sequence[str], spec: str) -> list[tuple[str, str]]:
     return found
 
 
-def _expect(
-    name: str, kinds: Sequence[FieldType], wanted: Sequence[tuple[FieldType, ...]]
-) -> None:
+def _expect(name: str, kinds: Sequence[FieldType], wanted: Sequence[tuple[FieldType, ...]]) -> None:
     if len(kinds) != len(wanted):
         count = "1 argument" if len(wanted) == 1 else f"{len(wanted)} arguments"
         raise TransformerError(f"`{name}` takes {count}, not {len(kinds)}")

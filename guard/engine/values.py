@@ -70,9 +70,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     if "/" not in text:
-        raise BadValueError(
-            f"`{text}` is not a network", f"write `{text}/32` for one IPv4 address"
-        )
+        raise BadValueError(f"`{text}` is not a network", f"write `{text}/32` for one IPv4 address")
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -92,7 +90,5 @@ def _integer(text: str, kind: FieldType) -> int:
         value = -value
     low, high = INTEGER_RANGES[kind]
     if not low <= value <= high:
-        raise BadValueError(
-            f"`{text}` is out of range", f"values are {low} to {high}"
-        )
+        raise BadValueError(f"`{text}` is out of range", f"values are {low} to {high}")
     return value

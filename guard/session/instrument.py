@@ -9,31 +9,17 @@ from typing import Protocol
 from guard.alert import Alert
 from guard.bpf.sensor import Batch, Counters
 from guard.config import Settings
+from guard.enforce.plan import Enforcement
 from guard.engine.constants import Constants
 from guard.event import Event
 from guard.session.cgroup import SessionCgroup
-
-
-@dataclass(frozen=True, slots=True)
-class RuleEnforcement:
-    """What a rule gets on this machine."""
-
-    rule: str
-    wanted: str  # the rule's action
-    gets: str  # what happens here: "block", "kill", "kill-after", "freeze", "alert"
-    reason: str = ""  # why it is less than wanted
-
-    def to_dict(self) -> Mapping[str, str]:
-        return {
-            "rule": self.rule, "wanted": self.wanted, "gets": self.gets, "reason": self.reason
-        }  # fmt: skip
 
 
 class Instrument(Protocol):
     """Sensor and enforcement of one session, loaded and attached."""
 
     tier: str
-    rules: Sequence[RuleEnforcement]
+    rules: Sequence[Enforcement]
     layout_btf: bytes
     boot_offset_ns: int  # epoch time minus boot time
 
@@ -65,7 +51,7 @@ class Prepared:
     instrument: Instrument
     judge: Callable[[Event], Sequence[Alert]]
     policy: Mapping[str, object]  # name, revision, sources: for the record
-    warnings: str = ""  # rendered diagnostics
+    warnings: int = 0  # diagnostics that are not errors
 
 
 Prepare = Callable[[Settings, Constants, SessionCgroup], Prepared]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 
 from guard.config import Settings
+from guard.enforce.plan import Enforcement
 from guard.engine.constants import Constants
 from guard.session.identity import Identity
 from guard.session.instrument import Prepared, dropped
@@ -33,7 +34,7 @@ def opening(
         "host": {"name": system.nodename, "kernel": system.release, "machine": system.machine},
         "policy": dict(prepared.policy),
         "tier": prepared.instrument.tier,
-        "rules": [rule.to_dict() for rule in prepared.instrument.rules],
+        "rules": [_rule(rule) for rule in prepared.instrument.rules],
         "recorded": settings.record.value,
         "privileges_allowed": settings.allow_privileges,
     }
@@ -62,6 +63,15 @@ def closing(
         "violations": {"count": record.alerts, "head": record.head},
         "problems": list(reporter.problems),
         "activity": activity.to_dict(),
+    }
+
+
+def _rule(enforcement: Enforcement) -> dict[str, str]:
+    return {
+        "rule": enforcement.rule,
+        "wanted": enforcement.action.value,
+        "gets": enforcement.effect.value,
+        "reason": enforcement.reason,
     }
 
 

@@ -94,7 +94,7 @@ class Session:
         loop = Loop(settings, supervisor, group, instrument, prepared.judge, record, reporter)
         supervisor.on_interrupt = loop.interrupt
         supervisor.on_death = watcher.check
-        self._say(summary.opening(prepared.warnings, instrument))
+        self._say(summary.opening(prepared))
         started = time.monotonic()
         supervisor.watch(launch.launch(command, group, instrument.tag))
         loop.run()

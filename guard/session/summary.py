@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from guard.enforce.plan import Enforcement
 from guard.engine.constants import Constants
 from guard.event import (
     Event,
@@ -24,7 +25,7 @@ from guard.event import (
     ProcessExec,
 )  # fmt: skip
 from guard.outputs.escape import printable
-from guard.session.instrument import Instrument, RuleEnforcement, dropped
+from guard.session.instrument import Prepared, dropped
 from guard.session.outcome import Outcome
 from guard.session.reporter import Reporter
 from guard.store.reader import SessionRecord
@@ -66,18 +67,21 @@ def activity(record: Path, constants: Constants) -> Activity:
     return found
 
 
-def opening(warnings: str, instrument: Instrument) -> str:
-    """The line before the command starts; policy warnings above it."""
-    line = f"guard: tier {instrument.tier}, {enforcement(instrument.rules)}\n"
-    return f"{warnings}\n{line}" if warnings else line
+def opening(prepared: Prepared) -> str:
+    """The lines before the command starts."""
+    instrument = prepared.instrument
+    lines = [f"guard: tier {instrument.tier}, {enforcement(instrument.rules)}"]
+    if prepared.warnings:
+        lines.append(f"guard: {prepared.warnings} warnings about the rules: guard policy check")
+    return "\n".join(lines) + "\n"
 
 
-def enforcement(rules: Iterable[RuleEnforcement]) -> str:
+def enforcement(rules: Iterable[Enforcement]) -> str:
     """`31 rules: 12 block, 4 kill, 15 alert`, and how many get less than they ask for."""
     rules = list(rules)
-    gets = Counter(rule.gets for rule in rules)
+    gets = Counter(rule.effect.value for rule in rules)
     text = ", ".join(f"{number} {what}" for what, number in gets.most_common())
-    less = sum(1 for rule in rules if rule.reason)
+    less = sum(1 for rule in rules if rule.falls_short)
     text = f"{len(rules)} rules: {text}" if rules else "no rules"
     return f"{text} ({less} get less than they ask for: guard doctor)" if less else text
 
@@ -176,6 +180,8 @@ def _alerts(reporter: Reporter) -> str:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

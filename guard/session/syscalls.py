@@ -55,6 +55,12 @@ def close_from(first: int) -> None:
     _check(_libc.syscall(_NR_CLOSE_RANGE, first, ctypes.c_uint(0xFFFFFFFF), 0))
 
 
+def landlock_abi() -> int:
+    """Version of the kernel's Landlock, 0 when it has none or it is not active."""
+    version = _libc.syscall(_NR_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
+    return max(int(version), 0)
+
+
 def scope_signals() -> bool:
     """Forbid signals to processes outside of this one and its descendants.
 
@@ -62,8 +68,7 @@ def scope_signals() -> bool:
     does not have it (before v6.12) or is not active. Needs no_new_privs or
     CAP_SYS_ADMIN.
     """
-    abi = _libc.syscall(_NR_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
-    if abi < _LANDLOCK_ABI_SCOPED:
+    if landlock_abi() < _LANDLOCK_ABI_SCOPED:
         return False
     # struct landlock_ruleset_attr: handled_access_fs, handled_access_net, scoped.
     attr = struct.pack("=QQQ", 0, 0, _LANDLOCK_SCOPE_SIGNAL)

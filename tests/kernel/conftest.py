@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.harness import Session
+pytest.register_assert_rewrite("tests.kernel.harness")
+
+from tests.kernel.harness import Session  # noqa: E402  rewriting must be asked for before
 
 TRIGGERS = Path(__file__).parent / "triggers"
 

@@ -64,6 +64,22 @@ class Run:
         """Events of one kind. Any: every caller knows which class that is."""
         return [e for e in self.events if e.kind == kind and (not calls or e.call in calls)]
 
+    def pairs(self, kind: str, number: int) -> list[tuple[dict[str, Any], Any]]:
+        """Each thing the trigger did with its event: `number` of both, of the same call."""
+        lines = self.lines
+        calls = {line["call"] for line in lines}
+        events = self.of(kind, *calls)
+
+        assert self.errors == ""
+        assert (number, number) == (len(lines), len(events))
+        return list(zip(lines, events, strict=True))
+
+    def directory_fd(self, place: Path) -> int:
+        """The descriptor of `place` that the trigger opened as the base of its paths."""
+        (opened,) = (event for event in self.of("file_open") if event.path == str(place))
+        fd: int = opened.fd
+        return fd
+
     def start_of(self, pid: int) -> int:
         """When a process of this run started, from another event than those under test."""
         if pid == self.pid:

@@ -52,9 +52,15 @@ def main(arguments: list[str]) -> int:
     for result in results:
         print(
             f"{result.guest.name:<14}{result.boot_seconds:>6.1f} s{result.seconds:>6.1f} s  "
-            + ("ok" if result.status == 0 else f"FAILED, see {result.console}")
+            f"{verdict(result)}"
         )
     return 0 if all(result.status == 0 for result in results) else 1
+
+
+def verdict(result: Result) -> str:
+    if result.status is None:
+        return f"FAILED: hung or died without an exit status, see {result.console}"
+    return "ok" if result.status == 0 else f"FAILED: exit {result.status}"
 
 
 def run(guest: Guest, command: list[str], *, timeout: float = 600, echo: bool = True) -> Result:

@@ -165,10 +165,10 @@ def memoised(name: str, get: Getter) -> Getter:
     """`get`, computed once per event; `name` must be unique among all such getters."""
 
     def lookup(context: Context) -> Value | Values | None:
-        cache = context.cache
-        if name in cache:
-            return cache[name]  # type: ignore[return-value]  # only `get` writes there
-        value = cache[name] = get(context)
-        return value
+        value = context.cache.get(name, context)
+        # The context itself stands for "not yet": no field has it as value.
+        if value is context:
+            value = context.cache[name] = get(context)
+        return value  # type: ignore[return-value]  # only `get` writes there
 
     return lookup

@@ -11,11 +11,11 @@ so that its alert can name it.
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from os import O_DIRECTORY
+from stat import S_IFDIR as _S_IFDIR
 from typing import cast
 
 from guard.engine.fields.definition import Address, Context
@@ -48,6 +48,7 @@ TYPE_NAMES = {
 
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 _SOCK_RAW = 3
+_S_IFMT = 0o170000
 # MPTCP and UDP-Lite carry what tcp and udp carry: another number must not hide a connection.
 _PROTOCOLS = {1: "icmp", 58: "icmp", 6: "tcp", 262: "tcp", 17: "udp", 136: "udp"}
 _BPF_COMMANDS_WITH_FD = frozenset({0, 5, 7, 13, 14, 17, 18, 19, 28, 30, 33})
@@ -194,9 +195,9 @@ def _address(family: int, packed: bytes) -> Address | None:
 
 def _file(event: Event) -> str | None:
     assert isinstance(event, FileOpen)  # INVARIANT: see _ENTRIES
-    if not is_done(event):
+    if event.res < 0 and not is_done(event):
         return None
-    is_directory = stat.S_ISDIR(event.file_mode) or event.open_flags & O_DIRECTORY
+    is_directory = event.file_mode & _S_IFMT == _S_IFDIR or event.open_flags & O_DIRECTORY
     return "d" if is_directory else "f"
 
 

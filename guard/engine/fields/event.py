@@ -16,10 +16,8 @@ from guard.engine.fields.definition import (
     field,
     unavailable,
 )
+from guard.engine.fields.parameter_table import BY_NAME, OTHER_NAMES, PARAMETERS
 from guard.engine.fields.parameters import (
-    BY_NAME,
-    OTHER_NAMES,
-    PARAMETERS,
     Parameter,
     error_name,
 )

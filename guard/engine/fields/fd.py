@@ -46,10 +46,11 @@ def _name_raw(context: Context) -> str | None:
 def _directory(context: Context) -> str | None:
     event = context.event
     kind = descriptor.typechar(event)
-    if kind not in {"f", "d"} and not isinstance(event, FileOpen):
+    # A failed open has the directory of what was asked for.
+    if kind not in {"f", "d"} and type(event) is not FileOpen:
         return None
-    path = descriptor.name(event) or ""
-    if kind == "d" or not path or path.endswith("/"):
+    path = _name(context) or ""
+    if kind == "d" or path[-1:] == "/" or not path:
         return path
     return path[: path.rfind("/")] or "/"
 
@@ -57,7 +58,7 @@ def _directory(context: Context) -> str | None:
 def _file_name(context: Context) -> str | None:
     if descriptor.typechar(context.event) != "f":
         return None
-    path = descriptor.name(context.event) or ""
+    path = _name(context) or ""
     return path[path.rfind("/") + 1 :]
 
 
@@ -163,9 +164,13 @@ def _descriptor_id(context: Context) -> str | None:
 def _with_container(get: Getter) -> Getter:
     def labelled(context: Context) -> str | None:
         value = get(context)
-        return None if value is None else f"{context.constants.session}:{value}"
+        return f"{context.constants.session}:{value}" if isinstance(value, str) else None
 
     return labelled
+
+
+def _either(name: str, type: FieldType, doc: str, get: Getter) -> FieldDef:
+    return field(name, type, doc, get, flags=_TEST_ONLY, many=Many.ENDS, cost=5)
 
 
 def _end_fields(letter: str, whose: str, get_end: Callable[[Event], End | None]) -> list[FieldDef]:
@@ -187,7 +192,6 @@ def _end_fields(letter: str, whose: str, get_end: Callable[[Event], End | None])
 
 _get_directory = memoised("fd.directory", _directory)
 _get_file_name = memoised("fd.filename", _file_name)
-_ends = {"flags": _TEST_ONLY, "many": Many.ENDS, "cost": 5}
 
 FIELDS: list[FieldDef] = [
     field(
@@ -231,10 +235,10 @@ FIELDS: list[FieldDef] = [
         "fd.is_server", FieldType.BOOL, "the process has the server end",
         _of_event(_is_server), cost=3,
     ),
-    field("fd.ip", FieldType.ADDRESS, "test of either IP", _addresses, **_ends),
-    field("fd.net", FieldType.NETWORK, "CIDR test of either IP", _addresses, **_ends),
-    field("fd.port", FieldType.PORT, "test of either port", _ports, **_ends),
-    field("fd.proto", FieldType.PORT, "test of either port by service name", _ports, **_ends),
+    _either("fd.ip", FieldType.ADDRESS, "test of either IP", _addresses),
+    _either("fd.net", FieldType.NETWORK, "CIDR test of either IP", _addresses),
+    _either("fd.port", FieldType.PORT, "test of either port", _ports),
+    _either("fd.proto", FieldType.PORT, "test of either port by service name", _ports),
     *_end_fields("c", "client", descriptor.client_end),
     *_end_fields("s", "server", descriptor.server_end),
     *_end_fields("l", "local end", descriptor.local_end),

@@ -92,7 +92,7 @@ def _of_parent(get: _OfProcess) -> Getter:
 
 def _of_ancestor(name: str, get: _OfProcess) -> Callable[[str | None], Getter]:
     def every(context: Context) -> Values:
-        return tuple(map(get, ancestors(context.process)))  # type: ignore[arg-type,return-value]  # one type per field
+        return tuple(map(get, ancestors(context.process)))  # type: ignore[return-value]  # one type per field
 
     every_memoised = memoised(name, every)
 
@@ -255,9 +255,9 @@ FIELDS: list[FieldDef] = [
           _of_process(lambda process: sum(map(len, process.argv[1:]))), cost=3),
     field("proc.cwd", FieldType.TEXT, "current directory, with a trailing slash",
           _of_process(lambda process: process.cwd.rstrip("/") + "/"), cost=2),
-    FieldDef("proc.env", FieldType.TEXT, "environment; [NAME] is one variable, \"\" when unset",
+    FieldDef("proc.env", FieldType.TEXT, 'environment; [NAME] is one variable, "" when unset',
              _bind_env, Argument.OPTIONAL, cost=6),
-    FieldDef("proc.aenv", FieldType.TEXT, "environment of an ancestor, or the nearest value of NAME",
+    FieldDef("proc.aenv", FieldType.TEXT, "environment of an ancestor, or nearest value of NAME",
              _bind_ancestor_env, Argument.OPTIONAL, _NO_REUSE, Many.ANCESTORS, cost=12),
     field("proc.tty", FieldType.UINT32, "device number of the terminal, 0 without one",
           attrgetter("process.tty")),

@@ -61,7 +61,8 @@ FIELDS: list[FieldDef] = [
         "container.image.repository container.image.digest container.image.full container.type "
         "container.ip container.cni.json container.mounts container.healthcheck "
         "container.liveness_probe container.readiness_probe container.labels container.host_pid "
-        "container.host_network container.host_ipc container.is_pod_sandbox container.size_rw_bytes "
+        "container.host_network container.host_ipc container.is_pod_sandbox "
+        "container.size_rw_bytes "
         "k8s.ns.name k8s.pod.name k8s.pod.id k8s.pod.uid k8s.pod.full_sandbox_id "
         "k8s.pod.sandbox_id k8s.pod.ip k8s.pod.cni.json k8s.pod.labels k8s.rc.name k8s.svc.name "
         "k8s.ns.id k8s.rs.name k8s.deployment.name",

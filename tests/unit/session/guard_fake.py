@@ -18,8 +18,9 @@ from guard import config
 from guard.alert import Action, Alert, Priority, Verdict
 from guard.bpf.sensor import Batch, Counters
 from guard.cli.errors import report
+from guard.enforce.plan import Effect, Enforcement, KindEnforcement
 from guard.errors import GuardError
-from guard.session.instrument import Prepared, RuleEnforcement
+from guard.session.instrument import Prepared
 from guard.session.session import Session
 
 ALERT = Alert(
@@ -40,7 +41,7 @@ class FakeInstrument:
     """Says that one event came, as often as asked."""
 
     tier = "fake"
-    rules = (RuleEnforcement("Fake rule", "deny", "block"),)
+    rules = (Enforcement("Fake rule", Action.DENY, (KindEnforcement("file_open", Effect.DENY),)),)
     layout_btf = b"none"
     boot_offset_ns = 0
     due_s = 0.05
