@@ -18,6 +18,16 @@ for needed in "$guard" "$python"; do
 done
 command -v useradd >/dev/null || { echo "demo: useradd is missing: apt-get install passwd" >&2; exit 1; }
 
+# ---- a network of its own, with nothing but loopback: whatever goes wrong stays here
+if [ -z "${GUARD_DEMO_NETWORK:-}" ]; then
+	exec unshare --net env GUARD_DEMO_NETWORK=own "$0" "$@"
+fi
+"$python" - <<'UP'
+import fcntl, socket, struct
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+fcntl.ioctl(socket.socket(), SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+UP
+
 # Not below /tmp, where the policy lets an agent write.
 base=/home
 [ -d $base ] || base=/var

@@ -182,12 +182,17 @@ class ProcessTable:
         )
 
     def _identify(self, known: Process | None, event: Event) -> Process:
-        """The process of an event whose pid is unknown, or known with another start."""
+        """The process of an event whose pid is unknown, or known with another start.
+
+        Without any source for it, a process with little but its ids.
+        """
         exited = self._exited.get((event.pid, event.start_ns))
         if exited is not None:
             return exited
         if known is not None and _same_start(known.start_ns, event.start_ns):
             return self._put(replace(known, start_ns=event.start_ns, guarded=True))
+        if known is not None and known.start_ns > event.start_ns:
+            return _placeholder(event, self._names)
         seeded = self._seed(event.pid, event.start_ns, guarded=True)
         return seeded or self._put(_placeholder(event, self._names))
 

@@ -91,8 +91,10 @@ def run(
         },
         os.environ,
     )
+    from guard.session.checks import check_start
     from guard.session.loading import Loading
 
+    check_start()
     loading = Loading(candidate_bytes=settings.candidate_bytes, record_bytes=settings.record_bytes)
     try:
         # After the kernel has something to do: these imports take as long.

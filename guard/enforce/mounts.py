@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ def other_paths(mount: Mount, mounts: Sequence[Mount]) -> Iterable[bytes]:
             continue
         rest = _below(mount.root, other.root)
         if rest is not None:
-            yield os.path.normpath(other.path + rest)
+            yield other.path.rstrip(b"/") + rest or b"/"
 
 
 def _below(path: bytes, folder: bytes) -> bytes | None:

@@ -134,9 +134,10 @@ def _read_list(reader: Reader) -> ListItem | None:
     reader.check_keys(_LIST_KEYS)
     name = reader.name()
     items = reader.texts("items", required=True)
-    append, override = _read_changes(reader, _LIST_OVERRIDES)
-    if name is None or items is None:
+    changes = _read_changes(reader, _LIST_OVERRIDES)
+    if name is None or items is None or changes is None:
         return None
+    append, override = changes
     return ListItem(
         name=name.value, location=name.location, items=items, append=append, override=override
     )
@@ -146,9 +147,10 @@ def _read_macro(reader: Reader) -> MacroItem | None:
     reader.check_keys(_MACRO_KEYS)
     name = reader.name()
     condition = reader.text("condition", required=True)
-    append, override = _read_changes(reader, _MACRO_OVERRIDES)
-    if name is None or condition is None:
+    changes = _read_changes(reader, _MACRO_OVERRIDES)
+    if name is None or condition is None or changes is None:
         return None
+    append, override = changes
     return MacroItem(
         name=name.value,
         location=name.location,
@@ -162,8 +164,9 @@ def _read_rule(reader: Reader) -> RuleItem | None:
     before = reader.errors
     reader.check_keys(_RULE_KEYS)
     name = reader.name()
-    append, override = _read_changes(reader, _RULE_OVERRIDES)
-    is_definition = not append and not override
+    changes = _read_changes(reader, _RULE_OVERRIDES)
+    append, override = changes or (False, {})
+    is_definition = changes is not None and not append and not override
     is_switch = (
         is_definition
         and reader.has("enabled")
@@ -214,8 +217,9 @@ _READERS: dict[str, Callable[[Reader], Item | None]] = {
 
 def _read_changes(
     reader: Reader, allowed: Mapping[str, tuple[Operation, ...]]
-) -> tuple[bool, dict[str, Operation]]:
-    """`append` and `override`, checked against the keys of the item."""
+) -> tuple[bool, dict[str, Operation]] | None:
+    """`append` and `override`, checked against the keys of the item; None when wrong."""
+    before = reader.errors
     append = reader.boolean("append") or False
     if append:
         reader.warn(
@@ -226,7 +230,7 @@ def _read_changes(
         )
     override = reader.mapping("override")
     if override is None:
-        return append, {}
+        return None if reader.errors > before else (append, {})
     if append:
         reader.error(
             Code.WRONG_OVERRIDE,
@@ -234,7 +238,7 @@ def _read_changes(
             reader.key_location("override"),
             "remove `append`",
         )
-        return False, {}
+        return None
     operations: dict[str, Operation] = {}
     for key, node in override.entries.items():
         operation = _operation(reader, key, override.keys[key], node, allowed)
@@ -255,7 +259,7 @@ def _read_changes(
                 reader.key_location(key),
                 f"add `{key}: replace` below `override`, or remove the key",
             )
-    return append, operations
+    return None if reader.errors > before else (append, operations)
 
 
 def _operation(

@@ -27,15 +27,22 @@ class Lists:
     """The lists of a load in table order, ready to be put into conditions."""
 
     def __init__(
-        self, lists: Mapping[str, Sequence[MappedText]], places: Mapping[str, Location]
+        self,
+        lists: Mapping[str, Sequence[MappedText]],
+        places: Mapping[str, Location],
+        inner: Mapping[str, set[str]],
     ) -> None:
-        """`lists` maps names to items, `places` to where the names are defined."""
+        """`lists` maps names to items, `places` to where the names are defined.
+
+        `inner` names the lists whose items a list has taken in already.
+        """
         self.used: set[str] = set()  # names that occurred anywhere
         self._places = places
         self._texts: dict[str, MappedText | None] = {}  # None: too long
         self._uses: dict[str, set[str]] = {}
         for name in reversed(tuple(lists)):
-            self._texts[name], self._uses[name] = self._final(lists[name], places[name])
+            self._texts[name], uses = self._final(lists[name], places[name])
+            self._uses[name] = uses | inner.get(name, set())
 
     def expand(self, text: MappedText) -> MappedText:
         """`text` with every list name replaced; raises `TooLongError`."""

@@ -46,7 +46,7 @@ def load(sources: Sequence[Source], constants: Constants) -> LoadResult:
     resolved, problems = resolve(items)
     diagnostics += problems
     rules = list(_rules(resolved, constants, diagnostics))
-    ordered = sort(_unique(diagnostics))
+    ordered = sort(_in_order_of(sources, _unique(diagnostics)))
     policy = None
     if not any(diagnostic.is_error for diagnostic in ordered):
         in_order = sorted(rules, key=evaluation_order)
@@ -134,6 +134,15 @@ def _never_matches(rule: ResolvedRule) -> Diagnostic:
         help="guard captures none of the calls it asks for, or its condition is always false",
         item=f"rule `{rule.name}`",
     )
+
+
+def _in_order_of(sources: Sequence[Source], diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    place = {id(source): number for number, source in enumerate(sources)}
+
+    def key(diagnostic: Diagnostic) -> int:
+        return place[id(diagnostic.location.source)] if diagnostic.location else -1
+
+    return sorted(diagnostics, key=key)
 
 
 def _unique(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

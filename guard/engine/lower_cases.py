@@ -310,7 +310,7 @@ def _result_end(located: frozenset[str], other: frozenset[str]) -> _Maker:
 
 
 def _of_program(view: View, subject: Subject) -> _Maker:
-    presence = Presence.SOMETIMES if subject is Subject.PARENT else Presence.ALWAYS
+    presence = Presence.ALWAYS if subject is Subject.PROGRAM else Presence.SOMETIMES
     return lambda _: [Case(TRUE, PathView(view, subject, presence=presence))]
 
 

@@ -42,6 +42,7 @@ _OWN = re.compile(r"/proc/(self|thread-self|mounts|net)(/|$)|/dev/(fd|stdin|stdo
 
 NOT_IN_KERNEL = "the kernel compares paths by place and name only, not with `{}`"
 WILDCARD = "the kernel matches a wildcard only in front of or behind a file name"
+_MAYBE_NOTHING = "the kernel cannot tell whether there is a value"
 INNER_NAMES = "the kernel knows the last name of a path, not the names before it"
 
 
@@ -79,7 +80,7 @@ class PathView:
 def lower_path(view: PathView, operator: str, values: tuple[str, ...], text: str) -> Formula:
     """`view operator values`; `text` is the comparison as written, for messages."""
     if view.presence is not Presence.ALWAYS and not view.root and operator in {"!=", "exists"}:
-        return unknown(text, "the kernel cannot tell whether there is a value")
+        return unknown(text, _MAYBE_NOTHING)
     if view.presence is Presence.OR_TEXT and not (
         operator in {"=", "in", "intersects", "startswith", "pmatch"}
         and all(value.startswith("/") for value in values)
@@ -90,7 +91,10 @@ def lower_path(view: PathView, operator: str, values: tuple[str, ...], text: str
     if operator == "!=":
         return all_of(_exists(view), negate(_compare(view, "=", values[0], text)))
     compared = "=" if operator in {"in", "intersects"} else operator
-    return any_of(*(_compare(view, compared, value, text) for value in values))
+    found = any_of(*(_compare(view, compared, value, text) for value in values))
+    if found == TRUE and view.presence is not Presence.ALWAYS:
+        return unknown(text, _MAYBE_NOTHING)
+    return found
 
 
 def _exists(view: PathView) -> Formula:

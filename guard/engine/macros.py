@@ -102,9 +102,10 @@ class Macros:
                 on_path.add(name)
                 pending.append((name, True))
                 for reference in self._references[name]:
-                    if reference.name in on_path:
+                    is_visible = self._is_visible(name, reference.name)
+                    if reference.name in on_path and (is_visible or reference.name == name):
                         self._loop(name, reference, path)
-                    elif self._is_visible(name, reference.name):
+                    elif is_visible:
                         pending.append((reference.name, False))
 
     def _finish(self, name: str, body: Expr | None) -> None:
@@ -112,7 +113,9 @@ class Macros:
         self._resolved[name] = None
         item = f"macro `{name}`"
         for reference in self._references[name]:
-            if not self._is_visible(name, reference.name):
+            if reference.name == name:
+                complete = False  # reported as a loop
+            elif not self._is_visible(name, reference.name):
                 self._undefined(reference, item, self._defined_later(reference.name))
                 complete = False
             elif self._resolved.get(reference.name) is None:

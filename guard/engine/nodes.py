@@ -101,9 +101,10 @@ class _Composer:
 
     def _drop_unfinished(self) -> None:
         """Forgets the item that was being read: what it lacks is no mistake of its own."""
-        if len(self._open) == 1 and isinstance(self._open[0][0], Mapping):
+        root = self._open[0][0] if self._open else None
+        if isinstance(root, Mapping):
             self._roots.pop()
-        elif len(self._open) > 1 and isinstance(root := self._open[0][0], Sequence):
+        elif root is not None and len(self._open) > 1:
             root.items.pop()
 
     def _take(self, event: yaml.Event) -> None:

@@ -202,6 +202,7 @@ class _Resolver:
 def _expandable(entries: dict[str, ListEntry]) -> Lists:
     """The lists, with items that name an earlier list replaced by its items."""
     lists = {}
+    inner = {}
     for name, entry in entries.items():
         earlier = {
             item.text: entries[item.text].items
@@ -209,4 +210,5 @@ def _expandable(entries: dict[str, ListEntry]) -> Lists:
             if item.text in entries and entries[item.text].index < entry.visibility
         }
         lists[name] = tuple(one_level(entry.items, earlier))
-    return Lists(lists, {name: entry.location for name, entry in entries.items()})
+        inner[name] = set(earlier) - {name}
+    return Lists(lists, {name: entry.location for name, entry in entries.items()}, inner)

@@ -59,9 +59,11 @@ def map_scalar(source: Source, start: int, end: int, value: str) -> MappedText:
         if not value.startswith(characters, position):
             # A style this module misreads: the message points at the scalar.
             return MappedText(value, (Piece(0, source, start, max(end - start, 1)),))
+        if position and not pieces:
+            pieces.append(Piece(0, source, offset, 1))  # white space before the first word
         delta = pieces[-1].offset - pieces[-1].start if pieces else None
         if width or not pieces or pieces[-1].width or delta != offset - position:
-            pieces.append(Piece(position if pieces else 0, source, offset, width))
+            pieces.append(Piece(position, source, offset, width))
         position += len(characters)
     return MappedText(value, tuple(pieces) or (Piece(0, source, start, max(end - start, 1)),))
 

@@ -12,12 +12,12 @@ from typing import TextIO
 
 from guard.config import AlertMode, Settings
 from guard.engine.constants import Constants
-from guard.errors import PrivilegeError, UsageError
 from guard.outputs.jsonl import JsonLinesSink
 from guard.outputs.sink import Sink
 from guard.outputs.terminal import TerminalSink, owns_terminal, wants_color
-from guard.session import cgroup, identity, launch, meta, summary
+from guard.session import identity, launch, meta, summary
 from guard.session.cgroup import SessionCgroup
+from guard.session.checks import check_start
 from guard.session.identity import Identity
 from guard.session.instrument import Instrument, Prepare, Prepared
 from guard.session.loop import Loop
@@ -52,9 +52,8 @@ class Session:
         Raises a `GuardError` when it cannot be started under its policy. Whatever
         it raises, no process, cgroup or kernel program is left behind.
         """
-        _refuse_to_nest()
+        check_start()
         user = identity.resolve(self.settings.user, self._environ)
-        _require_root()
         constants = self._constants(user)
         with contextlib.ExitStack() as stack:
             group = SessionCgroup.create(self.id)
@@ -173,20 +172,3 @@ class Session:
             with contextlib.suppress(OSError):
                 self._stderr.write(text)
                 self._stderr.flush()
-
-
-def _refuse_to_nest() -> None:
-    outer = cgroup.enclosing_session()
-    if outer is not None:
-        raise UsageError(
-            f"already inside the guarded session {outer}",
-            help="start guard outside; everything started here is guarded already",
-        )
-
-
-def _require_root() -> None:
-    if os.geteuid() != 0:
-        raise PrivilegeError(
-            "guard needs root to load its kernel programs",
-            help="run it with sudo; the command itself runs as you: sudo guard run -- COMMAND",
-        )

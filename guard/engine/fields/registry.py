@@ -26,15 +26,22 @@ FALCO_ONLY = frozenset(
 )
 
 
-@cache
 def lookup(name: str) -> FieldDef | None:
     """The field called `name`, None when there is none.
 
     `evt.arg.NAME`, `evt.rawarg.NAME` and `thread.cgroup.NAME` are fields too.
     """
-    definition = FIELDS.get(name)
-    if definition is not None:
-        return definition
+    # The parser's words are of a subclass of str, which a cache keeps apart.
+    return FIELDS.get(name) or _member_of_family(str(name))
+
+
+def all_names() -> list[str]:
+    """Names to suggest from, the parameters of calls included."""
+    return [*FIELDS, *(f"evt.arg.{name}" for name in sorted(event.parameter_names()))]
+
+
+@cache
+def _member_of_family(name: str) -> FieldDef | None:
     family, _, rest = name.rpartition(".")
     if family == "evt.arg" and rest in event.parameter_names():
         return event.parameter_text_field(rest)
@@ -43,8 +50,3 @@ def lookup(name: str) -> FieldDef | None:
     if name.startswith("thread.cgroup.") and rest:
         return unavailable(name, FieldType.TEXT, "cgroups are not recorded")
     return None
-
-
-def all_names() -> list[str]:
-    """Names to suggest from, the parameters of calls included."""
-    return [*FIELDS, *(f"evt.arg.{name}" for name in sorted(event.parameter_names()))]

@@ -159,9 +159,11 @@ def test_closing_twice_is_allowed(producer: Producer):
 
 
 def test_unmappable_descriptor_is_unsupported(tmp_path):
-    with open(tmp_path / "short", "w+b") as file:
-        with pytest.raises(UnsupportedError, match="cannot be mapped"):
-            RingBuffer(file.fileno(), SIZE)
+    with (
+        open(tmp_path / "short", "w+b") as file,
+        pytest.raises(UnsupportedError, match="cannot be mapped"),
+    ):
+        RingBuffer(file.fileno(), SIZE)
 
 
 def test_other_processors_are_refused(producer: Producer, monkeypatch):

@@ -92,6 +92,7 @@ class Watched:
         self.orders, orders = socket.socketpair()
         self.pid = os.fork()
         if self.pid == 0:
+            self.orders.close()
             _obey(orders)
         state = layout.struct("task_state").pack({})
         program.map("programs_by_tgid").update(self.pid.to_bytes(4, "little"), state)

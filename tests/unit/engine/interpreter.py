@@ -51,6 +51,9 @@ def _test(test: ir.Test, context: Context) -> bool:
 
 
 def _holds(test: ir.Test, value: object, values: list[object], is_net: bool) -> bool:
+    if isinstance(value, tuple):
+        common = [item in values for item in value]
+        return any(common) if test.operator == "intersects" else bool(common) and all(common)
     if test.operator in {"in", "intersects", "pmatch"}:
         results = [_compare("=" if test.operator != "pmatch" else "pmatch", value, item, is_net)
                    for item in values]  # fmt: skip
@@ -87,12 +90,15 @@ def _compare(operator: str, left: object, right: object, is_net: bool) -> bool:
         case "iglob":
             return fnmatch.fnmatchcase(_lower(left), _lower(right))
         case "regex":
-            return re2.fullmatch(right, left) is not None
+            text = left.encode(errors="surrogateescape").decode(errors="replace")
+            return re2.fullmatch(right, text) is not None
         case "pmatch":
             return _below(left, right)
     if isinstance(left, str):
-        left, right = left.encode(errors="surrogateescape"), right.encode()
-    return {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[operator]
+        left, right = left.encode(errors="surrogateescape"), right.encode(errors="surrogateescape")
+    return {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[
+        operator
+    ]
 
 
 def _below(path: str, item: str) -> bool:

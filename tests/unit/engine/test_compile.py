@@ -15,7 +15,15 @@ from guard.engine.parser import parse_condition
 from tests.unit.engine.events import CONSTANTS, make_event, make_process
 from tests.unit.engine.interpreter import evaluate
 
-PATHS = ["/etc/shadow", "/etc", "/home/dev/.ssh/id_rsa", "/home/dev/project/a.py", "/x//y/", "", "/"]
+PATHS = [
+    "/etc/shadow",
+    "/etc",
+    "/home/dev/.ssh/id_rsa",
+    "/home/dev/project/a.py",
+    "/x//y/",
+    "",
+    "/",
+]
 NAMES = ["bash", "cat", "GIT", "sshd", ""]
 WORDS = [*PATHS, *NAMES, "id_rsa", ".ssh", "a", "é", "/home/*/.ssh", "[a-g]*", "?at"]
 TEXT_FIELDS = [
@@ -92,9 +100,7 @@ _conditions = st.recursive(
     max_leaves=8,
 )
 _grandparent = st.none() | st.builds(make_process, name=st.sampled_from(NAMES))
-_parents = st.none() | st.builds(
-    make_process, name=st.sampled_from(NAMES), parent=_grandparent
-)
+_parents = st.none() | st.builds(make_process, name=st.sampled_from(NAMES), parent=_grandparent)
 _processes = st.builds(
     make_process, name=st.sampled_from(NAMES), parent=_parents, uid=st.sampled_from([0, 1000]),
     argv=st.lists(st.sampled_from(NAMES), max_size=3), env=st.lists(st.sampled_from(["HOME=/etc"])),
@@ -122,7 +128,7 @@ def typed(text: str) -> ir.Expr:
 
 
 @given(_conditions, _events, _processes)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_closure_equals_interpreter(text, event, process):
     condition = typed(text)
     expected = evaluate(condition, Context(event, process, CONSTANTS, 1))
@@ -135,7 +141,7 @@ def test_closure_equals_interpreter(text, event, process):
 
 
 @given(st.lists(_conditions, min_size=2, max_size=4), _events, _processes)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_conditions_compiled_together_do_not_disturb_each_other(texts, event, process):
     conditions = [typed(text) for text in texts for _ in range(2)]
     compiler = Compiler(conditions)

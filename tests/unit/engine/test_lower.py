@@ -72,7 +72,7 @@ def quoted(value: str) -> str:
 
 
 @st.composite
-def tests(draw):
+def comparisons(draw):
     if draw(st.booleans()):
         return draw(st.sampled_from(OTHERS))
     field = draw(st.sampled_from(TEXT_FIELDS))
@@ -84,7 +84,7 @@ def tests(draw):
 
 
 conditions = st.recursive(
-    tests(),
+    comparisons(),
     lambda inner: st.one_of(
         inner.map("not ({})".format),
         st.lists(inner, min_size=2, max_size=3).map(lambda items: f"({' and '.join(items)})"),
@@ -158,7 +158,7 @@ def events(draw):
     return event(kind, **values)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(conditions, events(), processes())
 def test_the_kernel_decides_as_user_space_does(condition, event, process):
     """A kill in the kernel is a match; a match is at least reported."""
