@@ -16,7 +16,11 @@ from pathlib import Path
 from guard.errors import UsageError
 
 
-class AlertMode(enum.Enum):
+class Choice(enum.Enum):
+    """A setting with a fixed set of words."""
+
+
+class AlertMode(Choice):
     """When alerts are printed: at once, or after the command has ended."""
 
     AUTO = "auto"  # at the end when the command owns the terminal
@@ -24,20 +28,20 @@ class AlertMode(enum.Enum):
     END = "end"
 
 
-class Color(enum.Enum):
+class Color(Choice):
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
 
 
-class Linger(enum.Enum):
+class Linger(Choice):
     """What happens to processes that outlive the command."""
 
     WAIT = "wait"
     KILL = "kill"
 
 
-class Record(enum.Enum):
+class Record(Choice):
     """Which events the session record keeps."""
 
     MATCHED = "matched"  # only those that some rule may match
@@ -45,7 +49,7 @@ class Record(enum.Enum):
     ALL = "all"
 
 
-class Require(enum.Enum):
+class Require(Choice):
     """The least enforcement with which a session may start."""
 
     NOTHING = "nothing"

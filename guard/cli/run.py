@@ -1,96 +1,38 @@
-"""`guard run`: a command under guard."""
+"""`guard run`: a command under guard.
 
-# ruff: noqa: FBT002, PLC0415  options are parameters; a command loads what it needs
+Parsed by argparse and started without typer: importing typer and building its
+parameters takes longer than everything else between the shell and the command.
+"""
+# ruff: noqa: PLC0415  what comes late is imported late: see above
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from guard import config
 
+_EPILOG = """\
+The exit code is the command's, 128+n when signal n ended it. 124: --timeout
+passed. 125: guard could not start it. 126, 127: not executable, not found.
+"""
 
-def run(
-    command: Annotated[
-        list[str], typer.Argument(metavar="COMMAND...", help="What to run, with its arguments.")
-    ],
-    policy: Annotated[
-        str | None, typer.Option(help="Shipped policy, or path of one.  [default: default]")
-    ] = None,
-    rules: Annotated[
-        list[Path] | None, typer.Option(help="More rules, loaded after the policy. Repeatable.")
-    ] = None,
-    workspace: Annotated[
-        Path | None, typer.Option(help="Where the command may write.  [default: here]")
-    ] = None,
-    user: Annotated[
-        str | None, typer.Option(help="Run the command as this user.  [default: who called sudo]")
-    ] = None,
-    require: Annotated[
-        config.Require | None,
-        typer.Option(help="Refuse to start when this kernel cannot enforce so much."),
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="End the command after so long.")
-    ] = None,
-    linger: Annotated[
-        config.Linger | None,
-        typer.Option(help="Wait for or kill what outlives the command.  [default: kill]"),
-    ] = None,
-    allow_privileges: Annotated[
-        bool, typer.Option("--allow-privileges", help="Let sudo and setuid programs work inside.")
-    ] = False,
-    record: Annotated[
-        config.Record | None, typer.Option(help="Events to keep.  [default: unique]")
-    ] = None,
-    report_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the session record, new or empty.")
-    ] = None,
-    alerts: Annotated[
-        config.AlertMode | None,
-        typer.Option(help="Print alerts at once or at the end.  [default: auto]"),
-    ] = None,
-    alert_file: Annotated[
-        Path | None, typer.Option(help="Also write alerts here, as JSON lines.")
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print alerts on stderr as Falco's JSON, nothing else.")
-    ] = False,
-    color: Annotated[config.Color | None, typer.Option(help="[default: auto]")] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No opening line and no summary.")
-    ] = False,
-) -> None:
-    """Run COMMAND under guard; the exit code is the command's.
 
-    124: --timeout passed. 125: guard could not start it. 126, 127: not executable, not found.
+def run(arguments: Sequence[str]) -> int:
+    """Run what `arguments` (after `run`) ask for; returns the exit code.
+
+    Raises `GuardError` when it cannot be started, `SystemExit` for wrong usage.
     """
-    settings = config.load(
-        {
-            "command": tuple(command),
-            "policy": policy,
-            "rules": tuple(rules) if rules else None,
-            "workspace": workspace,
-            "user": user,
-            "require": require,
-            "timeout_s": timeout,
-            "linger": linger,
-            "allow_privileges": allow_privileges,
-            "record": record,
-            "report_dir": report_dir,
-            "alerts": alerts,
-            "alert_file": alert_file,
-            "json": json,
-            "color": color,
-            "quiet": quiet,
-        },
-        os.environ,
-    )
+    values = vars(_parser().parse_args(arguments))
+    command = values["command"]
+    if command[:1] == ["--"]:
+        del command[0]
+    if not command:
+        _parser().error("no command given: guard run -- COMMAND")
+    settings = config.load({**values, "command": tuple(command)}, os.environ)
     from guard.session.checks import check_start
     from guard.session.loading import Loading
 
@@ -102,6 +44,72 @@ def run(
         from guard.session.session import Session
 
         session = Session(settings, os.environ, functools.partial(prepare, loading))
-        sys.exit(session.run().exit_code)
+        return session.run().exit_code
     finally:
         loading.discard()
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Options; a destination is the name of a setting, None means not given."""
+    parser = argparse.ArgumentParser(
+        prog="guard run",
+        usage="guard run [OPTIONS] [--] COMMAND [ARGUMENT...]",
+        description="Run a command under guard.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=None,
+    )
+    # Everything after the first word is the command's: guard run claude --help.
+    parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    option = parser.add_argument
+    option("--policy", metavar="NAME|FILE", help="shipped policy, or path of one (default)")
+    option(
+        "--rules", metavar="FILE", type=Path, action="append", help="more rules, loaded after it"
+    )
+    option("--workspace", metavar="DIR", type=Path, help="where the command may write (here)")
+    option("--user", help="run the command as this user (who called sudo)")
+    _choice(parser, "--require", config.Require, "refuse to start when the kernel enforces less")
+    option(
+        "--timeout", metavar="SECONDS", dest="timeout_s", type=float,
+        help="end the command after so long",
+    )  # fmt: skip
+    _choice(parser, "--linger", config.Linger, "what to do with what outlives the command (kill)")
+    option(
+        "--allow-privileges", action="store_true", default=None,
+        help="let sudo and setuid programs work inside",
+    )  # fmt: skip
+    _choice(parser, "--record", config.Record, "events to keep (unique)")
+    option("--report-dir", metavar="DIR", type=Path, help="folder of the session record")
+    _choice(parser, "--alerts", config.AlertMode, "print alerts at once or at the end (auto)")
+    option("--alert-file", metavar="FILE", type=Path, help="also write alerts here, as JSON lines")
+    option(
+        "--json", action="store_true", default=None,
+        help="print alerts on stderr as Falco's JSON, and nothing else",
+    )  # fmt: skip
+    _choice(parser, "--color", config.Color, "colour alerts (auto)")
+    option(
+        "-q", "--quiet", action="store_true", default=None, help="no opening line and no summary"
+    )
+    return parser
+
+
+def _choice(
+    parser: argparse.ArgumentParser,
+    name: str,
+    kind: type[config.Choice],
+    help: str,
+) -> None:
+    # Words and not values in the help and in the error for a wrong one.
+    words = [item.value for item in kind]
+    parser.add_argument(
+        name, type=lambda text: _member(kind, text), metavar="|".join(words), help=help
+    )
+
+
+def _member(kind: type[config.Choice], text: str) -> config.Choice:
+    try:
+        return kind(text)
+    except ValueError:
+        words = ", ".join(item.value for item in kind)
+        raise argparse.ArgumentTypeError(f"`{text}` is not one of: {words}") from None

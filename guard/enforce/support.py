@@ -110,9 +110,7 @@ def library() -> Capability:
         lib = libbpf.library()
     except UnsupportedError as error:
         return Capability("libbpf", ok=False, detail=error.message, remedy=error.help or "")
-    return Capability(
-        "libbpf", ok=True, detail=lib.libbpf_version_string().decode()
-    )
+    return Capability("libbpf", ok=True, detail=lib.libbpf_version_string().decode())
 
 
 def type_information(path: Path = _BTF) -> Capability:
@@ -194,15 +192,20 @@ def attach(attach_types: Callable[[], Mapping[str, AttachSupport]]) -> Iterable[
 
 def load(object_path: Path) -> Iterable[Capability]:
     """Load guard's programs and map its event buffer."""
+    is_loaded = False
     try:
         with Program.open(object_path) as program:
             program.load()
+            is_loaded = True
             yield Capability("programs", ok=True, detail=f"{len(program.program_names)} loaded")
             ring = program.map("candidates")
             with closing(RingBuffer(ring.fd, ring.max_entries)):
                 yield Capability("ring buffer", ok=True, detail=f"{ring.max_entries >> 10} KiB")
     except GuardError as error:
-        yield Capability("programs", ok=False, detail=error.message, remedy=error.help or "")
+        name = "ring buffer" if is_loaded else "programs"
+        yield Capability(name, ok=False, detail=error.message, remedy=error.help or "")
+        if not is_loaded:
+            yield Capability("ring buffer", ok=False, detail="the programs are not loaded")
 
 
 def landlock(abi: Callable[[], int]) -> Capability:

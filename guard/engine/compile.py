@@ -17,8 +17,9 @@ from guard.engine.fields import Context, FieldType, Getter, Many
 
 Test: TypeAlias = Callable[[Context], bool]
 
-# A memo costs about as much as two plain comparisons.
-_WORTH_A_MEMO = 6
+# A memo costs more than two plain comparisons.
+_WORTH_A_MEMO = 10
+_EXCEPTION = 20
 _OPERATOR_COST = {
     "=": 0, "!=": 0, "in": 0, "exists": 0, "startswith": 1, "endswith": 1, "contains": 1,
     "icontains": 3, "pmatch": 4, "glob": 5, "iglob": 5, "regex": 20,
@@ -90,7 +91,7 @@ class Compiler:
                 child = self.compile(node.child)
                 return lambda context: not child(context)
             case ir.And():
-                return _all([self.compile(child) for child in sorted(node.children, key=cost)])
+                return _all([self.compile(child) for child in sorted(node.children, key=_rank)])
             case ir.Or():
                 children = sorted(merged(node.children), key=cost)
                 return _any([self.compile(child) for child in children])
@@ -149,6 +150,11 @@ def merge_key(test: ir.Expr) -> tuple[ir.Operand, str] | None:
     ):
         return None
     return test.left, _FAMILIES[test.operator]
+
+
+def _rank(part: ir.Expr) -> int:
+    # What is excepted by `not` seldom applies, so it decides little.
+    return cost(part) + (_EXCEPTION if isinstance(part, ir.Not) else 0)
 
 
 def _always(_: Context) -> bool:

@@ -8,7 +8,7 @@ from guard.alert import Action, Alert, Priority, Verdict
 from guard.engine import ir
 from guard.engine.constants import Constants
 from guard.engine.fields import Context
-from guard.engine.index import first_match, groups_by_call
+from guard.engine.index import branches_by_call, first_match
 from guard.engine.output import OutputIssue, OutputTemplate
 from guard.event import (
     VERDICT_DENIED,
@@ -34,7 +34,7 @@ class Detector:
         self._constants = constants
         self._number = 0
         self._templates = [_template(rule.output) for rule in policy.rules]
-        self._groups = groups_by_call(policy, constants)
+        self._branches = branches_by_call(policy, constants)
 
     @property
     def events(self) -> int:
@@ -51,11 +51,11 @@ class Detector:
         self._number += 1
         if event.verdict:
             return [self._decided(event, process)]
-        groups = self._groups.get(event.call)
-        if groups is None:
+        branches = self._branches.get(event.call)
+        if branches is None:
             return []
         context = Context(event, process, self._constants, self._number)
-        rule = first_match(groups, context)
+        rule = first_match(branches, context)
         if rule is None:
             return []
         is_alert = rule.action is Action.ALERT

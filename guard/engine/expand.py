@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from guard.engine.diagnostics import nearest
 from guard.engine.source import Location, MappedText
 
 MAX_LENGTH = 1 << 22  # characters of an expanded condition; lists of lists multiply
@@ -51,6 +52,19 @@ class Lists:
             self.used.add(name)
             self.used |= self._uses[name]
         return self._replace(text) if names else text
+
+    def meant_by(self, word: str) -> str | None:
+        """The list whose name `word` nearly is, for words that look like such a name."""
+        if "_" not in word:
+            return None
+        letters = set(word)
+        # Values are many and edit distances slow: first what costs nothing.
+        near = (
+            name
+            for name in self._texts
+            if abs(len(name) - len(word)) < 3 and len(letters ^ set(name)) < 5
+        )
+        return nearest(word, near)
 
     def _final(
         self, items: Sequence[MappedText], place: Location

@@ -8,7 +8,17 @@ from dataclasses import replace
 from guard.engine.fields import Flag
 from guard.engine.ir import FieldRef, Network, Scalar, Test
 from guard.engine.kernel_plan import Port, Reach, Subject
-from guard.engine.lower_cases import IPV4, IPV6, Case, Choice, End, Numbers, Setting, Undecided, cases_of
+from guard.engine.lower_cases import (
+    IPV4,
+    IPV6,
+    Case,
+    Choice,
+    End,
+    Numbers,
+    Setting,
+    Undecided,
+    cases_of,
+)
 from guard.engine.lower_formula import (
     FALSE,
     TRUE,

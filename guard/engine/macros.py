@@ -13,6 +13,7 @@ from guard.engine.diagnostics import Code, Diagnostic, did_you_mean
 from guard.engine.source import Location, MappedText
 from guard.engine.syntax import And, Check, Expr, MacroRef, Not, Or, Span
 from guard.engine.tables import MacroEntry
+from guard.engine.walk import leaves
 
 MAX_DEPTH = 1000  # levels of a rule's tree, all macros in place
 MAX_CHECKS = 250_000  # comparisons of a rule; macros of macros multiply
@@ -185,17 +186,7 @@ class Macros:
 
 def references(expr: Expr) -> tuple[MacroRef, ...]:
     """Every macro reference in the tree, in the order of the text."""
-    found = []
-    pending = [expr]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, MacroRef):
-            found.append(node)
-        elif isinstance(node, Not):
-            pending.append(node.child)
-        elif isinstance(node, And | Or):
-            pending += reversed(node.children)
-    return tuple(found)
+    return tuple(leaf for leaf in leaves(expr) if isinstance(leaf, MacroRef))
 
 
 def _combined(node: Not | And | Or, parts: list[_Body]) -> _Body:

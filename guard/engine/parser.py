@@ -296,7 +296,8 @@ def _explain(lark: Lark, text: str) -> SyntaxIssue:
         token = getattr(error, "token", None)
         at_end = isinstance(token, Token) and token.type == "$END"
         if not at_end:
-            position = error.pos_in_stream or 0
+            # lark declares it as None and sets it in subclasses.
+            position = getattr(error, "pos_in_stream", None) or 0
     stack: Sequence[object] = state.parser_state.value_stack
     accepted: set[str] = state.accepts()  # type: ignore[no-untyped-call]
     return mistakes.explain(text, position, accepted, _tokens(stack))

@@ -21,6 +21,7 @@ from guard.engine.parser import parse_condition
 from guard.engine.source import Location, MappedText
 from guard.engine.syntax_issue import SyntaxIssue
 from guard.engine.tables import ListEntry, MacroEntry, RuleEntry, Tables, build_tables
+from guard.engine.walk import leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ class _Resolver:
             return None
         parsed = parse_condition(text.text, base=self._source_map.add(text))
         if not isinstance(parsed, SyntaxIssue):
+            self._warn_of_misspelt_lists(parsed, item)
             return parsed
         self._diagnostics.append(
             Diagnostic(
@@ -158,6 +160,24 @@ class _Resolver:
             )
         )
         return None
+
+    def _warn_of_misspelt_lists(self, expr: syntax.Expr, item: str) -> None:
+        """A list name with a typing mistake is a plain value, and never matches."""
+        for check in leaves(expr):
+            values = check.right if isinstance(check, syntax.Check) else None
+            for text in values.items if isinstance(values, syntax.TextList) else ():
+                meant = None if text.quoted else self._lists.meant_by(text.value)
+                if meant is not None:
+                    self._diagnostics.append(
+                        Diagnostic(
+                            Code.UNDEFINED_LIST,
+                            f"`{text.value}` is not a list, it is compared as text",
+                            self._source_map.locate(text.span),
+                            Severity.WARNING,
+                            help=f"did you mean `{meant}`? put a text in quotes",
+                            item=item,
+                        )
+                    )
 
     def _resolved(self, entry: RuleEntry, expr: syntax.Expr) -> ResolvedRule:
         return ResolvedRule(

@@ -3,7 +3,7 @@
 A case is a condition (and an action) with `terms`: for each kind of event the
 lines of `render`, in the order the kernel tries them. `residue` lists what is
 left to user space, `errors` is a part of each message. What is not given is
-expected to be empty. ``GUARD_CORPUS_WRITE=1`` prints what came out instead.
+expected to be empty. ``GUARD_CORPUS_WRITE=1`` shows what came out instead.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ def _name(word: int, bit: int, plan: KernelPlan) -> str:
     if word == 0 and bit < FIRST_BIT:
         return OperationBit(bit).name
     number = bit if word in WORDS else word * 64 + bit
-    (placed,) = [
-        p for p in plan.predicates if p.bit == number and p.is_program == (word in WORDS)
-    ]
+    (placed,) = [p for p in plan.predicates if p.bit == number and p.is_program == (word in WORDS)]
     sources = " | ".join(sorted(map(describe, placed.predicate.sources)))
     return f"{WORDS[word]}({sources})" if word in WORDS else f"({sources})"
 
@@ -64,7 +62,8 @@ def test_lowering(case):
     residue = sorted({item.text for item in rule.residue})
     messages = [item.message for item in plan.diagnostics]
     if os.environ.get("GUARD_CORPUS_WRITE") == "1":
-        print(yaml.safe_dump({"terms": terms, "residue": residue, "errors": messages}, width=1000))
+        found = {"terms": terms, "residue": residue, "errors": messages}
+        pytest.fail(yaml.safe_dump(found, width=1000))
 
     assert terms == case.get("terms", {})
     assert residue == case.get("residue", [])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.kernel.harness")
+pytest.register_assert_rewrite("tests.kernel.harness", "tests.kernel.policy")
 
 from tests.kernel.harness import Session  # noqa: E402  rewriting must be asked for before
 

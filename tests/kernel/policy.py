@@ -23,7 +23,7 @@ SENDS = "evt.type in (connect, sendto, sendmsg, sendmmsg)"
 _FIRST = """\
 - rule: unrelated
   desc: never matches in these tests
-  condition: evt.type = memfd_create
+  condition: evt.type = delete_module
   output: unrelated
   priority: NOTICE
   action: kill

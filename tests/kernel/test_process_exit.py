@@ -43,3 +43,20 @@ def test_a_process_with_threads_ends_once(session, place):
     (event,) = run.of("process_exit")
     assert 7 == run.status
     run.check(event, call="procexit", res=0, exit_code=7 << 8, tid=event.tid)
+
+
+def test_threads_that_end_at_the_same_time(session, place):
+    """Each of them may look like the last one; the process still ends once."""
+    code = (
+        "import os, threading, time\n"
+        "for _ in range(151):\n"
+        "    if os.fork() == 0:\n"
+        "        for _ in range(11):\n"
+        "            threading.Thread(target=time.sleep, args=[9], daemon=True).start()\n"
+        "        os._exit(0)\n"
+        "    os.wait()\n"
+    )
+    run = session.run([sys.executable, "-I", "-c", code], cwd=place)
+
+    ended = [event.pid for event in run.of("process_exit")]
+    assert 152 == len(ended) == len(set(ended))

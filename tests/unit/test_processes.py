@@ -315,13 +315,17 @@ def test_hostile_name_and_arguments_from_proc(tmp_path):
     """Parentheses, spaces and newlines in a name; bytes that are not text in an argument."""
     program = tmp_path / "a) R 1\n(b"
     program.symlink_to(sys.executable)
-    arguments = [os.fsencode(program), b"-c", b"import time; time.sleep(60)", b"\xff", b""]
-    child = subprocess.Popen(arguments)
+    code = b"import time; print(flush=True); time.sleep(60)"
+    arguments = [os.fsencode(program), b"-c", code, b"\xff", b""]
+    child = subprocess.Popen(arguments, stdout=subprocess.PIPE)
+    assert child.stdout is not None
     try:
+        child.stdout.read(1)
         read = read_process(child.pid, NameResolver())
     finally:
         child.kill()
         child.wait()
+        child.stdout.close()
     assert read is not None
     process, parent_pid = read
     assert process.name == "a) R 1\n(b"

@@ -43,22 +43,21 @@ def _test(test: ir.Test, context: Context) -> bool:
         values = list(right) if isinstance(right, tuple) else [right]
     is_net = isinstance(test.left, ir.FieldRef) and test.left.definition.type is FieldType.NETWORK
     if many is Many.ONE:
-        return _holds(test, value, values, is_net)
-    results = [_holds(test, item, values, is_net) for item in value]
+        return _holds(test, value, values, is_net=is_net)
+    results = [_holds(test, item, values, is_net=is_net) for item in value]
     if many is Many.ENDS and test.operator == "!=":
         return bool(results) and all(results)
     return any(results)
 
 
-def _holds(test: ir.Test, value: object, values: list[object], is_net: bool) -> bool:
+def _holds(test: ir.Test, value: object, values: list[object], *, is_net: bool) -> bool:
     if isinstance(value, tuple):
         common = [item in values for item in value]
         return any(common) if test.operator == "intersects" else bool(common) and all(common)
     if test.operator in {"in", "intersects", "pmatch"}:
-        results = [_compare("=" if test.operator != "pmatch" else "pmatch", value, item, is_net)
-                   for item in values]  # fmt: skip
-        return any(results)
-    results = [_compare(test.operator, value, item, is_net) for item in values]
+        each = "pmatch" if test.operator == "pmatch" else "="
+        return any(_compare(each, value, item, is_net=is_net) for item in values)
+    results = [_compare(test.operator, value, item, is_net=is_net) for item in values]
     match test.modifier:
         case None:
             return results[0]
@@ -71,7 +70,7 @@ def _holds(test: ir.Test, value: object, values: list[object], is_net: bool) -> 
     raise AssertionError(test.modifier)
 
 
-def _compare(operator: str, left: object, right: object, is_net: bool) -> bool:
+def _compare(operator: str, left: object, right: object, *, is_net: bool) -> bool:
     match operator:
         case "=":
             return left in right if is_net else left == right

@@ -55,7 +55,9 @@ def event(kind: str, **values: object) -> Event:
     return cls(**(filled | values))  # type: ignore[arg-type]  # by type above
 
 
-def process(exepath: str = "/usr/bin/cat", parent: Process | None = None, **values: object) -> Process:
+def process(
+    exepath: str = "/usr/bin/cat", parent: Process | None = None, **values: object
+) -> Process:
     empty = {"str": "", "int": 0, "bool": False, "tuple[str, ...]": (), "Process | None": None}
     filled = {field.name: empty[str(field.type)] for field in dataclasses.fields(Process)}
     filled |= {"exepath": exepath, "name": exepath.rpartition("/")[2][:15], "parent": parent}

@@ -9,7 +9,7 @@ import pytest
 from guard.alert import Action, Priority, Verdict
 from guard.engine import Detector, Source, load
 from guard.engine.fields import Context
-from guard.engine.index import first_match, groups_by_call
+from guard.engine.index import branches_by_call, first_match
 from tests.unit.engine.events import CONSTANTS, make_event, make_process
 from tests.unit.engine.interpreter import evaluate
 
@@ -131,7 +131,7 @@ def test_grouping_by_gates_changes_no_result():
             for number, condition in enumerate(CONDITIONS)
         )
     )
-    groups = groups_by_call(rules, CONSTANTS)
+    branches = branches_by_call(rules, CONSTANTS)
     paths = [
         "/etc/shadow",
         "/home/dev/.ssh/id",
@@ -148,4 +148,4 @@ def test_grouping_by_gates_changes_no_result():
                 expected = next(
                     (each for each in rules.rules if evaluate(each.condition, context)), None
                 )
-                assert first_match(groups.get(call, ()), context) is expected
+                assert first_match(branches.get(call, ()), context) is expected

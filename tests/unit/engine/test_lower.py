@@ -333,7 +333,9 @@ def test_every_kind_can_be_observed(kind):
 
 
 def test_a_plan_does_not_depend_on_the_order_of_sets():
-    conditions = ["evt.type in (open, unlink) and guard.path in (/a, /b, /c) and proc.name in (x, y)"]
+    conditions = [
+        "evt.type in (open, unlink) and guard.path in (/a, /b, /c) and proc.name in (x, y)"
+    ]
 
     first, second = (lower(policy(*conditions), CONSTANTS) for _ in range(2))
 

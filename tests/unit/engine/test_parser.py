@@ -99,7 +99,7 @@ def test_base_moves_every_span():
 
 
 def test_bytes_above_ascii_are_text():
-    """`\\xHH` gives bytes: valid UTF-8 becomes its character, the rest survives."""
+    r"""`\xHH` gives bytes: valid UTF-8 becomes its character, the rest survives."""
     tree = parse_condition(r'a.b = "\xc3\xa9\xff"')
     assert isinstance(tree, Check)
     assert isinstance(tree.right, Text)
@@ -159,8 +159,27 @@ def test_time_is_linear(make):
 
 
 _WORDS = st.sampled_from(
-    [*"()[],='\"\\!<>&| \n.x5", "and ", "or ", "not ", "a.b", " = ", " in ", "(x, y)", " exists"]
-    + ["val(", "b64(", "oneof (", "'q'", "m", " startswith ", "0x1F", "é", "\0", "\ud800"]
+    [
+        *"()[],='\"\\!<>&| \n.x5",
+        "and ",
+        "or ",
+        "not ",
+        "a.b",
+        " = ",
+        " in ",
+        "(x, y)",
+        " exists",
+        "val(",
+        "b64(",
+        "oneof (",
+        "'q'",
+        "m",
+        " startswith ",
+        "0x1F",
+        "é",
+        "\0",
+        "\ud800",
+    ]
 )
 
 

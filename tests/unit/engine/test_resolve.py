@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 from guard.engine.diagnostics import Code
 from guard.engine.documents import read_items
 from guard.engine.expand import MAX_LENGTH
 from guard.engine.macros import MAX_DEPTH
-from guard.engine.resolve import ResolvedRule, resolve
-from guard.engine.source import Source
-from guard.engine.syntax import And, Check, TextList
+from guard.engine.resolve import ResolvedRule, SourceMap, resolve
+from guard.engine.source import MappedText, Source
+from guard.engine.syntax import And, Check, Span, TextList
 
 
 def _resolve(*texts: str) -> tuple[tuple[ResolvedRule, ...], list[tuple[Code, str]]]:
@@ -47,6 +48,17 @@ def test_nodes_know_their_file_wherever_they_end_up():
     assert str(where.locate(second.operator_span)) == "0.yaml:3:14"
     assert str(where.locate(second.right.items[1].span)) == "1.yaml:4:7"
     assert where.text(second.right.items[1].span) == "openat"
+
+
+def test_end_of_a_text_is_not_the_start_of_the_next():
+    """A place behind the last character stays in its own file."""
+    first, second = Source("a", "xy"), Source("b", "z")
+    where = SourceMap([], [])
+    assert [0, 3] == [
+        where.add(MappedText.verbatim(first, 0, 2)),
+        where.add(MappedText.verbatim(second, 0, 1)),
+    ]
+    assert ["a:1:3", "b:1:1"] == [str(where.locate(Span(at, at))) for at in (2, 3)]
 
 
 def test_bodies_are_shared():
@@ -93,7 +105,7 @@ def test_lists_of_lists_are_limited():
     """A list that multiplies is an error of the conditions that use it, not a full memory."""
     names = [f"l{level}" for level in range(30)]
     text = ""
-    for name, later in zip(names, names[1:], strict=False):
+    for name, later in itertools.pairwise(names):
         text += f"- {{list: {name}, items: [{', '.join([later] * 9)}]}}\n"
     text += "- {list: l29, items: [x]}\n"
     start = time.process_time()
