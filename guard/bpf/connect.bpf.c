@@ -27,10 +27,8 @@ static __noinline int address_allowed(struct bpf_sock_addr *ctx, __u32 kind, __u
 		address_fold((__u8 *)address, &folded);
 	}
 	port = bpf_ntohs(ctx->user_port);
-	if (kind == EVENT_NETWORK_CONNECT)
-		event = event_begin(s, kind, call, sizeof(*event), -EPERM);
-	else
-		event = event_begin(s, kind, call, sizeof(struct event_network_send), -EPERM);
+	event_begin(s, kind, call, network_size(kind), -EPERM);
+	event = (void *)s->data;
 	event->socket.family = folded;
 	event->socket.type = ctx->type;
 	event->socket.protocol = ctx->protocol;

@@ -10,17 +10,20 @@
 static __u64 candidates_woken_ns, records_woken_ns;
 
 /* Starts an event of `size` bytes in the scratch memory, header filled. */
-static __always_inline void *event_begin(struct scratch *s, __u16 kind, __u16 call, __u32 size, __s64 res)
+SUBPROGRAM int event_begin(struct scratch *s, __u32 kind, __u32 call, __u32 size, __s64 res)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct event_header *header = event_header(s);
 	__u64 ids = bpf_get_current_pid_tgid();
 	__u64 owner = bpf_get_current_uid_gid();
+	struct event_header *header;
 
+	if (!s)
+		return 0;
+	header = event_header(s);
 	__builtin_memset(s->data, 0, 256); /* longer than any event struct */
 	header->kind = kind;
-	header->flags = task->thread_info.status & TS_COMPAT ? FLAG_COMPAT : 0;
 	header->call = call;
+	header->flags = task->thread_info.status & TS_COMPAT ? FLAG_COMPAT : 0;
 	header->time_ns = bpf_ktime_get_boot_ns();
 	header->cpu = bpf_get_smp_processor_id();
 	header->pid = ids >> 32;
@@ -32,8 +35,15 @@ static __always_inline void *event_begin(struct scratch *s, __u16 kind, __u16 ca
 	s->length = size;
 	s->unique_object = 0;
 	s->lifecycle = 0;
-	return header;
+	return 0;
 }
+
+/* Begins an event of the struct `event` points to. */
+#define EVENT_BEGIN(event, kind, call, res)                       \
+	({                                                        \
+		event_begin(s, kind, call, sizeof(*(event)), res); \
+		(event) = (void *)s->data;                        \
+	})
 
 static __always_inline __u64 wake_flag(void *buffer, __u64 *woken_ns, struct policy_config *cfg,
 				       __u64 now, bool urgent)
@@ -150,17 +160,6 @@ SUBPROGRAM int event_send(struct scratch *s, struct policy_config *cfg)
 	return 0;
 }
 
-/* What every handler starts with. */
-#define HANDLER_BEGIN()                                        \
-	struct task_state *me = guarded_task();                \
-	struct scratch *s = scratch_get(SCRATCH_TASK);         \
-	struct policy_config *cfg = config_get();              \
-	struct call *call;                                     \
-                                                               \
-	if (!me || !s || !cfg)                                 \
-		return 0;                                      \
-	call = &s->call
-
 static __always_inline __u64 result_attributes(__s64 res)
 {
 	return 1ULL << (res < 0 ? BIT_FAILED : BIT_SUCCEEDED);
@@ -168,11 +167,14 @@ static __always_inline __u64 result_attributes(__s64 res)
 
 /* Decides on an operation whose bits are complete, acts, and reports it if
  * anybody wants to know. `walked` is what match_object returned. */
-static __always_inline bool event_decide(struct scratch *s, struct policy_config *cfg,
-					 struct task_state *me, __u64 attributes, int walked)
+SUBPROGRAM int event_decide(struct scratch *s, struct policy_config *cfg, struct task_state *me,
+			    __u64 attributes, int walked)
 {
-	__u32 kind = event_header(s)->kind;
+	__u32 kind;
 
+	if (!s || !cfg || !me)
+		return 0;
+	kind = event_header(s)->kind;
 	decide(s, cfg, kind);
 	event_react(s, cfg, kind, walked < 0);
 	return event_wanted(s, cfg, me, attributes, kind);

@@ -4,12 +4,12 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#include "syscall.bpf.c"
 #include "process.bpf.c"
 #include "open.bpf.c"
 #include "path.bpf.c"
 #include "network.bpf.c"
 #include "system.bpf.c"
+#include "syscall.bpf.c"
 #include "connect.bpf.c"
 #include "inodes.bpf.c"
 #include "contract.bpf.c"

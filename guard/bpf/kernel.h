@@ -17,16 +17,15 @@
 #include <bpf/bpf_tracing.h>
 
 #define AT_FDCWD (-100)
-#define EEXIST 17
 #define EPERM 1
 #define SIGKILL 9
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
-#define SOCK_STREAM 1
-#define SOCK_DGRAM 2
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define IPPROTO_UDPLITE 136
+#define IPPROTO_MPTCP 262
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define S_IFDIR 0040000
@@ -37,8 +36,6 @@
 #define PF_IO_WORKER 0x00000010	 /* include/linux/sched.h */
 #define TS_COMPAT 0x0002	 /* arch/x86/include/asm/thread_info.h */
 #define X32_SYSCALL_BIT 0x40000000
-#define CLONE_THREAD 0x00010000
-#define TMPFS_MAGIC 0x01021994
 #define F_DUPFD 0
 #define F_DUPFD_CLOEXEC 1030
 #define I_CTIME_QUERIED (1U << 31)  /* include/linux/fs.h, since v6.13 */

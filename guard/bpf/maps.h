@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* Every map, and the scratch memory a program builds its event in. */
+/* Every map, and how programs find what is theirs in them. */
 #ifndef GUARD_MAPS_H
 #define GUARD_MAPS_H
 
-#include "kernel.h"
-#include "event.h"
-#include "policy.h"
+#include "scratch.h"
 
 /* Events that a loaded rule may match, and process life cycle. */
 struct {
@@ -43,13 +41,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct task_state);
 } programs_by_tgid SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, HANDLER_COUNT);
-	__type(key, __u32);
-	__type(value, __u32);
-} handlers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -158,68 +149,6 @@ struct {
 	__type(value, __u32);
 } inode_reader SEC(".maps");
 
-/* A decoded system call, handed from sys_exit to its handler. */
-struct call {
-	__u64 arg[6];
-	__s64 ret;
-	__u16 call;
-	__u16 kind;
-	__u32 compat;
-};
-
-struct walk {
-	struct dentry *dentry;
-	struct dentry *children[8]; /* the last levels below `dentry`, nearest first */
-	__u64 tagged;		    /* inode of the tag found, 0 for none */
-	__u32 depth;
-	__u32 finished;
-};
-
-struct text_scan {
-	__u64 hash;
-	__u64 tag_hash; /* longest tagged prefix so far */
-	__u32 tag_length;
-	__u32 tag_found;
-	__u32 depth; /* components after that prefix */
-	__u32 length;
-	__u32 irregular; /* holds empty, `.` or `..` components */
-	__u32 pad;
-};
-
-#define DATA_MASK 0x7fff /* offset of a part; 32 KiB hold the largest event twice */
-
-/* Path text grows to the left from PATH_END. */
-#define PATH_END 4096
-#define PATH_MASK 0xfff
-#define TEXT_MASK 0x1fff /* a joined path: base and argument */
-
-struct scratch {
-	struct call call;
-	struct bits bits;
-	struct walk walk;
-	struct text_scan text_scan;
-	struct dentry *path_dentry;
-	struct mount *path_mount;
-	struct dentry *mount_root;
-	struct dentry *root_dentry;
-	struct mount *root_mount;
-	__u32 path_start;
-	__u32 path_complete;
-	__u32 name_length;
-	__u32 text_length;
-	__u32 term_rule;
-	__u32 term_action;
-	__u32 term_found;
-	__u32 lifecycle; /* event that user space needs to know the processes */
-	__u32 length; /* of the event built so far */
-	__u64 unique_object;
-	__u8 address[16];
-	char name[256 + 8];
-	char path[PATH_END + 512];
-	char text[TEXT_MASK + 1 + PATH_END];
-	char data[DATA_MASK + 1 + 4096 * 2];
-};
-
 /* Two per CPU: programs on a tracepoint run with preemption off, and only
  * signal_generate can interrupt another of ours. Sized by the loader. */
 struct {
@@ -231,8 +160,8 @@ struct {
 
 /*
  * A function that is not static is verified once, by itself, instead of at every
- * call: the difference between 20 and 200 ms of start-up. Such a function takes
- * kernel and user addresses as numbers and checks its pointers for NULL.
+ * call with all that the caller knows: most of guard's start-up time. Such a
+ * function takes kernel and user addresses as numbers and checks its pointers.
  */
 #define SUBPROGRAM __noinline
 

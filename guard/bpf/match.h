@@ -39,12 +39,16 @@ static __always_inline void bits_add_object(struct scratch *s, const struct obje
 
 /* Starts the bits of an operation: fixed attributes, its call, and the programs
  * of the task. A new program passes `me` without its own program bits. */
-static __always_inline void bits_begin(struct scratch *s, struct policy_config *cfg, __u64 attributes,
-				       __u32 call, struct task_state *me)
+SUBPROGRAM int bits_begin(struct scratch *s, struct policy_config *cfg, __u64 attributes, __u32 call,
+			  struct task_state *me)
 {
-	struct call_key key = { .generation = cfg->generation, .call = call };
-	struct object_bits *found = bpf_map_lookup_elem(&call_bits, &key);
+	struct call_key key = { .call = call };
+	struct object_bits *found;
 
+	if (!s || !cfg || !me)
+		return 0;
+	key.generation = cfg->generation;
+	found = bpf_map_lookup_elem(&call_bits, &key);
 	s->bits.word[0] = attributes;
 	s->bits.word[1] = 0;
 	s->bits.word[2] = 0;
@@ -53,6 +57,7 @@ static __always_inline void bits_begin(struct scratch *s, struct policy_config *
 	s->bits.word[POLICY_ANCESTOR_WORD] = me->ancestors;
 	if (found)
 		bits_add_object(s, found);
+	return 0;
 }
 
 /* Puts a file name into s->name. */
@@ -300,23 +305,16 @@ static long text_step(__u32 index, struct scratch_loop *loop)
 	return 0;
 }
 
-/* Copies the component of s->text that starts at `start` to s->name. */
-static __noinline int text_component(struct scratch *s, __u32 start)
+/* Copies up to `limit` bytes of s->text from `start` to s->name. */
+static __always_inline void text_name(struct scratch *s, __u32 start, __u32 limit)
 {
-	__u32 length = s->text_length, i;
+	__u32 length = s->text_length;
 
-	s->name_length = 0;
-	if (start >= length || length > 2 * EVENT_PATH_MAX)
-		return 0;
-	for (i = 0; i < POLICY_NAME_MAX; i++) {
-		char c = s->text[(start + i) & TEXT_MASK];
-
-		if (start + i >= length || c == '/')
-			break;
-		s->name[i & 0xff] = c;
-	}
-	s->name_length = i;
-	return 0;
+	length = start < length ? length - start : 0;
+	if (length > limit)
+		length = limit;
+	s->name_length = length;
+	bpf_probe_read_kernel(s->name, length & 0xff, &s->text[start & TEXT_MASK]);
 }
 
 static long text_last_slash(__u32 index, struct scratch_loop *loop)
@@ -362,7 +360,7 @@ SUBPROGRAM int match_text(struct scratch *s, struct policy_config *cfg)
 	}
 	s->walk.depth = 0;
 	bpf_loop(length, text_last_slash, &loop, 0);
-	text_component(s, s->walk.depth);
+	text_name(s, s->walk.depth, POLICY_NAME_MAX);
 	match_name(s, cfg);
 	if (!scan->tag_found)
 		return 0;
@@ -371,9 +369,10 @@ SUBPROGRAM int match_text(struct scratch *s, struct policy_config *cfg)
 	tag = bpf_map_lookup_elem(&text_tags, &key);
 	if (!tag)
 		return 0;
-	/* Places by full name are all in text_tags; what is left are name prefixes. */
+	/* Places by full name are all in text_tags; what is left are name prefixes,
+	 * and these hold no slash, so bytes of further components do no harm. */
 	if (scan->depth && tag->prefix_lengths) {
-		text_component(s, scan->tag_length + 1);
+		text_name(s, scan->tag_length + 1, POLICY_PREFIX_MAX);
 		next = edge_find(s, tag, cfg->generation);
 		if (next) {
 			bits_add_tag(s, next, scan->depth - 1);

@@ -3,15 +3,6 @@
  * socket put on descriptor 0, 1 or 2. */
 #include "emit.h"
 
-struct address {
-	__u8 bytes[16];
-	__u16 family;
-	__u16 port;
-	__u16 path_length; /* unix */
-	__u16 pad;
-	char path[112];
-};
-
 /* IPv6 addresses that only wrap an IPv4 one count as IPv4. */
 static __always_inline void address_fold(__u8 *bytes, __u16 *family)
 {
@@ -24,7 +15,7 @@ static __always_inline void address_fold(__u8 *bytes, __u16 *family)
 	*family = AF_INET;
 }
 
-static __noinline int address_read_user(struct address *a, const void *from, __u32 length)
+SUBPROGRAM int address_read_user(struct address *a, __u64 from, __u32 length)
 {
 	struct {
 		__u16 family;
@@ -38,8 +29,10 @@ static __noinline int address_read_user(struct address *a, const void *from, __u
 		};
 	} in = {};
 
+	if (!a)
+		return -1;
 	__builtin_memset(a, 0, sizeof(*a));
-	if (!from || length < 2 || bpf_probe_read_user(&in, sizeof(in.family), from))
+	if (!from || length < 2 || bpf_probe_read_user(&in, sizeof(in.family), (void *)from))
 		return -1;
 	a->family = in.family;
 	if (in.family == AF_UNIX) {
@@ -48,11 +41,11 @@ static __noinline int address_read_user(struct address *a, const void *from, __u
 			length = 108;
 		if (!length)
 			return 0;
-		bpf_probe_read_user(a->path, length & 127, from + 2);
+		bpf_probe_read_user(a->path, length & 127, (void *)from + 2);
 		a->path_length = length;
 		return 0;
 	}
-	if (bpf_probe_read_user(&in, in.family == AF_INET ? 8 : 24, from))
+	if (bpf_probe_read_user(&in, in.family == AF_INET ? 8 : 24, (void *)from))
 		return -1;
 	a->port = bpf_ntohs(in.port);
 	if (in.family == AF_INET)
@@ -64,10 +57,13 @@ static __noinline int address_read_user(struct address *a, const void *from, __u
 }
 
 /* Fills the socket part of an event from the socket itself. */
-static __noinline int socket_describe(struct event_socket *out, struct sock *sk, __s32 fd)
+SUBPROGRAM int socket_describe(struct event_socket *out, __u64 socket, __s32 fd)
 {
+	struct sock *sk = (void *)socket;
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family), remote_family = family;
 
+	if (!out)
+		return 0;
 	out->fd = fd;
 	out->type = BPF_CORE_READ(sk, sk_type);
 	out->protocol = family == AF_UNIX ? 0 : BPF_CORE_READ(sk, sk_protocol);
@@ -150,9 +146,9 @@ static __always_inline __u64 socket_attributes(struct event_socket *socket, __s6
 		attributes |= 1ULL << BIT_IPV6;
 	else if (socket->family == AF_UNIX)
 		attributes |= 1ULL << BIT_UNIX;
-	if (socket->protocol == IPPROTO_TCP)
+	if (socket->protocol == IPPROTO_TCP || socket->protocol == IPPROTO_MPTCP)
 		attributes |= 1ULL << BIT_TCP;
-	else if (socket->protocol == IPPROTO_UDP)
+	else if (socket->protocol == IPPROTO_UDP || socket->protocol == IPPROTO_UDPLITE)
 		attributes |= 1ULL << BIT_UDP;
 	return attributes;
 }
@@ -170,13 +166,13 @@ static __always_inline int send_destination(struct call *call, struct address *a
 	} compat = {};
 
 	if (call->call == CALL_SENDTO)
-		return address_read_user(a, (void *)call->arg[4], call->arg[5]);
+		return address_read_user(a, call->arg[4], call->arg[5]);
 	if (!call->compat) {
 		bpf_probe_read_user(&header, 12, (void *)call->arg[1]);
-		return address_read_user(a, (void *)header.name, header.length);
+		return address_read_user(a, header.name, header.length);
 	}
 	bpf_probe_read_user(&compat, sizeof(compat), (void *)call->arg[1]);
-	return address_read_user(a, (void *)(unsigned long)compat.name, compat.length);
+	return address_read_user(a, compat.name, compat.length);
 }
 
 /* Bytes of that message: asked for with sendto, sent with the others. */
@@ -249,86 +245,126 @@ static __always_inline __u32 network_size(__u32 kind)
 	return sizeof(struct event_fd_dup);
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(handle_network, struct pt_regs *regs, long ret)
+/* Whether the cgroup hook has refused and reported this call already. */
+static __always_inline bool refused_before(struct call *call, struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+	struct task_state *state;
+
+	if (call->ret != -EPERM)
+		return false;
+	state = bpf_map_lookup_elem(&programs_by_tgid, &tgid);
+	if (!state || state->refused != (__u32)task->pid)
+		return false;
+	state->refused = 0;
+	return true;
+}
+
+/* Finds the socket and the address argument of the call; 0 if there is nothing to report. */
+SUBPROGRAM int network_gather(struct scratch *s)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct event_socket *socket;
-	struct address address = {};
-	struct dentry *place = NULL;
-	struct vfsmount *mnt = NULL;
-	struct sock *sk, *named;
-	__u64 attributes;
-	bool destination;
-	int walked = 0;
-	__s32 fd;
+	struct network_call *n;
+	struct call *call;
 
-	HANDLER_BEGIN();
-	fd = call->arg[0];
+	if (!s)
+		return 0;
+	n = &s->network;
+	call = &s->call;
+	__builtin_memset(n, 0, sizeof(*n));
+	n->fd = call->arg[0];
 	if (call->kind == EVENT_FD_DUP && !dup_onto_stdio(call))
 		return 0;
 	if (call->kind == EVENT_NETWORK_ACCEPT) {
 		if (call->ret < 0)
 			return 0;
-		fd = call->ret;
+		n->fd = call->ret;
 	}
-	sk = file_sock(task_file(task, fd));
-	if (!sk)
+	n->sk = file_sock(task_file(task, n->fd));
+	if (!n->sk)
 		return 0;
-	destination = call->kind == EVENT_NETWORK_CONNECT || call->kind == EVENT_NETWORK_SEND;
-	if (call->kind == EVENT_NETWORK_SEND && send_destination(call, &address))
-		return 0;
-	if (call->ret == -EPERM && destination) {
-		__u32 tgid = task->tgid;
-		struct task_state *state = bpf_map_lookup_elem(&programs_by_tgid, &tgid);
+	if (call->kind == EVENT_NETWORK_SEND)
+		return !send_destination(call, &n->address) && !refused_before(call, task);
+	if (call->kind == EVENT_NETWORK_CONNECT) {
+		address_read_user(&n->address, call->arg[1], call->arg[2]);
+		return !refused_before(call, task);
+	}
+	if (call->kind == EVENT_NETWORK_BIND && call->ret < 0)
+		address_read_user(&n->address, call->arg[1], call->arg[2]);
+	return 1;
+}
 
-		if (state && state->refused == (__u32)task->pid) {
-			state->refused = 0;
-			return 0; /* reported by the cgroup hook that refused it */
-		}
-	}
-	event_begin(s, call->kind, call->call, 0, call->ret);
-	s->length = network_size(call->kind);
+/* Fills the socket part of the event. */
+SUBPROGRAM int network_describe(struct scratch *s)
+{
+	struct event_socket *socket;
+	struct network_call *n;
+	struct dentry *place;
+	struct sock *named;
+	__u32 kind;
+
+	if (!s)
+		return 0;
+	n = &s->network;
+	kind = s->call.kind;
+	event_begin(s, kind, s->call.call, 0, s->call.ret);
+	s->length = network_size(kind);
 	socket = (void *)s->data + sizeof(struct event_header);
-	socket_describe(socket, sk, fd);
-	if (call->kind == EVENT_NETWORK_CONNECT && !address_read_user(&address, (void *)call->arg[1],
-								     call->arg[2]))
-		socket_set_remote(socket, &address);
-	else if (call->kind == EVENT_NETWORK_SEND)
-		socket_set_remote(socket, &address);
-	else if (call->kind == EVENT_NETWORK_BIND && call->ret < 0 && !address_read_user(&address, (void *)call->arg[1],
-								       call->arg[2]))
-		socket_set_local(socket, &address);
-	if (socket->family == AF_UNIX) {
-		named = sk;
-		if (call->kind == EVENT_NETWORK_CONNECT || call->kind == EVENT_FD_DUP)
-			named = BPF_CORE_READ((struct unix_sock *)sk, peer);
-		if (named) {
-			place = BPF_CORE_READ((struct unix_sock *)named, path.dentry);
-			mnt = BPF_CORE_READ((struct unix_sock *)named, path.mnt);
-			if (!address.path_length)
-				unix_path(&address, named);
-		}
-		if (place && call->kind == EVENT_NETWORK_CONNECT)
-			((struct event_network_connect *)s->data)->peer_inode =
-				BPF_CORE_READ(place, d_inode, i_ino);
-	}
-	attributes = socket_attributes(socket, call->ret);
-	bits_begin(s, cfg, attributes, call->call, me);
-	if (place) {
-		walked = match_object(s, cfg, (__u64)place);
-		s->unique_object = (__u64)place;
-	} else if (socket->family == AF_INET || socket->family == AF_INET6) {
-		bool local = call->kind == EVENT_NETWORK_BIND || call->kind == EVENT_NETWORK_LISTEN;
-		__u16 port = local ? socket->local_port : socket->remote_port;
-		__u64 *words = (__u64 *)s->address;
+	socket_describe(socket, (__u64)n->sk, n->fd);
+	if (n->address.family && kind == EVENT_NETWORK_BIND)
+		socket_set_local(socket, &n->address);
+	else if (n->address.family)
+		socket_set_remote(socket, &n->address);
+	if (socket->family != AF_UNIX)
+		return 0;
+	named = n->sk;
+	if (kind == EVENT_NETWORK_CONNECT || kind == EVENT_FD_DUP)
+		named = BPF_CORE_READ((struct unix_sock *)named, peer);
+	if (!named)
+		return 0;
+	place = BPF_CORE_READ((struct unix_sock *)named, path.dentry);
+	n->place = place;
+	n->mnt = BPF_CORE_READ((struct unix_sock *)named, path.mnt);
+	if (!n->address.path_length)
+		unix_path(&n->address, named);
+	if (place && kind == EVENT_NETWORK_CONNECT)
+		((struct event_network_connect *)s->data)->peer_inode = BPF_CORE_READ(place, d_inode, i_ino);
+	return 0;
+}
 
-		__builtin_memcpy(s->address, local ? socket->local_addr : socket->remote_addr, 16);
-		match_address(s, cfg, socket->family, port);
-		s->unique_object = (words[0] ^ words[1] * 31) * HASH_PRIME + port + 1;
+/* The address that counts: the other side's, or ours for bind and listen. */
+static __always_inline void network_match(struct scratch *s, struct policy_config *cfg)
+{
+	struct event_socket *socket = (void *)s->data + sizeof(struct event_header);
+	bool local = s->call.kind == EVENT_NETWORK_BIND || s->call.kind == EVENT_NETWORK_LISTEN;
+	__u16 port = local ? socket->local_port : socket->remote_port;
+	__u64 *words = (__u64 *)s->address;
+
+	if (socket->family != AF_INET && socket->family != AF_INET6)
+		return;
+	__builtin_memcpy(s->address, local ? socket->local_addr : socket->remote_addr, 16);
+	match_address(s, cfg, socket->family, port);
+	s->unique_object = (words[0] ^ words[1] * 31) * HASH_PRIME + port + 1;
+}
+
+SUBPROGRAM int handle_network(struct scratch *s, struct policy_config *cfg, struct task_state *me)
+{
+	__u64 attributes;
+	int walked = 0;
+
+	if (!s || !cfg || !me || !network_gather(s))
+		return 0;
+	network_describe(s);
+	attributes = socket_attributes((void *)s->data + sizeof(struct event_header), s->call.ret);
+	bits_begin(s, cfg, attributes, s->call.call, me);
+	if (s->network.place) {
+		walked = match_object(s, cfg, (__u64)s->network.place);
+		s->unique_object = (__u64)s->network.place;
+	} else {
+		network_match(s, cfg);
 	}
 	if (!event_decide(s, cfg, me, attributes, walked))
 		return 0;
-	network_members(s, append_socket_name(s, &address, place, mnt));
+	network_members(s, append_socket_name(s, &s->network.address, s->network.place, s->network.mnt));
 	return event_send(s, cfg);
 }

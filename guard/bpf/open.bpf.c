@@ -2,14 +2,6 @@
 /* Opened files, decided on the object that was really opened. */
 #include "emit.h"
 
-struct open_call {
-	__s32 dirfd;
-	__u32 flags;
-	__u32 mode;
-	__u32 event_flags;
-	__u64 name; /* address of the path in user memory, 0 when unknown */
-};
-
 static __always_inline void open_arguments(struct call *call, struct open_call *open)
 {
 	struct {
@@ -63,58 +55,77 @@ static __always_inline __u64 open_attributes(struct open_call *open, __s64 res)
 	return attributes;
 }
 
-static __noinline int open_event(struct scratch *s, struct policy_config *cfg, struct task_state *me,
-				 struct open_call *open)
+/* The object behind the descriptor, and everything the decision needs of it. */
+SUBPROGRAM __u64 open_gather(struct scratch *s)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct call *call = &s->call;
 	struct event_file_open *event;
-	__u64 attributes;
-	struct dentry *dentry = NULL;
-	struct file *file = NULL;
+	struct open_call *open;
 	struct inode *inode;
-	int walked = 0;
+	struct file *file;
+	__u64 attributes;
 
-	event = event_begin(s, EVENT_FILE_OPEN, call->call, sizeof(*event), call->ret);
+	if (!s)
+		return 0;
+	open = &s->open;
+	EVENT_BEGIN(event, EVENT_FILE_OPEN, s->call.call, s->call.ret);
 	event->header.flags |= open->event_flags;
-	if (call->ret >= 0)
-		file = task_file(task, call->ret);
+	file = s->call.ret >= 0 ? task_file(task, s->call.ret) : NULL;
+	open->file = file;
 	if (file && !open->name)
 		open->flags |= BPF_CORE_READ(file, f_flags);
-	attributes = open_attributes(open, call->ret);
+	attributes = open_attributes(open, s->call.ret);
 	event->open_flags = open->flags;
 	event->mode = open->mode;
 	event->dirfd = open->dirfd;
-	event->fd = call->ret < 0 ? -1 : call->ret;
+	event->fd = s->call.ret < 0 ? -1 : s->call.ret;
+	if (!file)
+		return attributes;
+	inode = BPF_CORE_READ(file, f_inode);
+	open->dentry = BPF_CORE_READ(file, f_path.dentry);
+	event->inode = BPF_CORE_READ(inode, i_ino);
+	event->file_mode = BPF_CORE_READ(inode, i_mode);
+	event->nlink = BPF_CORE_READ(inode, i_nlink);
+	event->created = !!(BPF_CORE_READ(file, f_mode) & FMODE_CREATED);
+	s->unique_object = (__u64)inode ^ event->inode * HASH_PRIME; /* addresses are reused */
+	attributes |= 1ULL << ((event->file_mode & S_IFMT) == S_IFDIR ? BIT_DIRECTORY : BIT_REGULAR);
+	if (event->created)
+		attributes |= 1ULL << BIT_OPEN_CREATED;
+	if (!event->nlink)
+		attributes |= 1ULL << BIT_UNLINKED;
+	return attributes;
+}
+
+/* Decides on the open in s->open and s->call, and reports it. */
+SUBPROGRAM int open_event(struct scratch *s, struct policy_config *cfg, struct task_state *me)
+{
+	struct event_file_open *event;
+	struct open_call *open;
+	struct file *file;
+	__u64 attributes;
+	int walked = 0;
+
+	if (!s || !cfg || !me)
+		return 0;
+	open = &s->open;
+	event = (void *)s->data;
+	attributes = open_gather(s);
+	bits_begin(s, cfg, attributes, s->call.call, me);
+	file = open->file;
 	if (file) {
-		inode = BPF_CORE_READ(file, f_inode);
-		dentry = BPF_CORE_READ(file, f_path.dentry);
-		event->inode = BPF_CORE_READ(inode, i_ino);
-		event->file_mode = BPF_CORE_READ(inode, i_mode);
-		event->nlink = BPF_CORE_READ(inode, i_nlink);
-		event->created = !!(BPF_CORE_READ(file, f_mode) & FMODE_CREATED);
-		attributes |= 1ULL << ((event->file_mode & S_IFMT) == S_IFDIR ? BIT_DIRECTORY : BIT_REGULAR);
-		if (event->created)
-			attributes |= 1ULL << BIT_OPEN_CREATED;
-		if (!event->nlink)
-			attributes |= 1ULL << BIT_UNLINKED;
-		s->unique_object = (__u64)inode ^ event->inode * HASH_PRIME; /* addresses are reused */
-		bits_begin(s, cfg, attributes, call->call, me);
-		walked = match_object(s, cfg, (__u64)dentry);
+		walked = match_object(s, cfg, (__u64)open->dentry);
+	} else if (open->name && !text_join(s, open->dirfd, open->name)) {
+		match_text(s, cfg);
+		s->unique_object = s->text_scan.hash;
 	} else {
-		bits_begin(s, cfg, attributes, call->call, me);
-		if (open->name && !text_join(s, open->dirfd, open->name)) {
-			match_text(s, cfg);
-			s->unique_object = s->text_scan.hash;
-		} else {
-			s->bits.word[0] |= 1ULL << BIT_PATH_UNKNOWN;
-		}
+		s->bits.word[0] |= 1ULL << BIT_PATH_UNKNOWN;
 	}
 	if (!event_decide(s, cfg, me, attributes, walked))
 		return 0;
 	if (file) {
 		event->dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-		event->path_len = append_path(s, (__u64)dentry, (__u64)BPF_CORE_READ(file, f_path.mnt));
+		event->path_len = append_path(s, (__u64)open->dentry,
+					      (__u64)BPF_CORE_READ(file, f_path.mnt));
 	} else {
 		event->path_len = append_text(s);
 	}
@@ -123,14 +134,13 @@ static __noinline int open_event(struct scratch *s, struct policy_config *cfg, s
 	return event_send(s, cfg);
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(handle_open, struct pt_regs *regs, long ret)
+SUBPROGRAM int handle_open(struct scratch *s, struct policy_config *cfg, struct task_state *me)
 {
-	struct open_call open = {};
-
-	HANDLER_BEGIN();
-	open_arguments(call, &open);
-	return open_event(s, cfg, me, &open);
+	if (!s || !cfg || !me)
+		return 0;
+	__builtin_memset(&s->open, 0, sizeof(s->open));
+	open_arguments(&s->call, &s->open);
+	return open_event(s, cfg, me);
 }
 
 /* Opens carried out by io_uring pass no system call exit of their own. The
@@ -138,19 +148,20 @@ int BPF_PROG(handle_open, struct pt_regs *regs, long ret)
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(io_uring_complete, void *ring, struct io_kiocb *request)
 {
-	struct open_call open = { .dirfd = AT_FDCWD, .event_flags = FLAG_IO_URING };
+	struct task_state *me = guarded_task();
+	struct policy_config *cfg = config_get();
+	struct scratch *s = scratch_get(SCRATCH_INTERRUPT);
 	__u8 opcode;
 
-	HANDLER_BEGIN();
+	if (!me || !cfg || !s)
+		return 0;
 	opcode = BPF_CORE_READ(request, opcode);
 	if (opcode != IORING_OP_OPENAT && opcode != IORING_OP_OPENAT2)
 		return 0;
-	s = scratch_get(SCRATCH_INTERRUPT);
-	if (!s)
-		return 0;
-	call = &s->call;
-	call->call = opcode == IORING_OP_OPENAT ? CALL_OPENAT : CALL_OPENAT2;
-	call->kind = EVENT_FILE_OPEN;
-	call->ret = BPF_CORE_READ(request, cqe.res);
-	return open_event(s, cfg, me, &open);
+	__builtin_memset(&s->open, 0, sizeof(s->open));
+	s->open.dirfd = AT_FDCWD;
+	s->open.event_flags = FLAG_IO_URING;
+	s->call.call = opcode == IORING_OP_OPENAT ? CALL_OPENAT : CALL_OPENAT2;
+	s->call.ret = BPF_CORE_READ(request, cqe.res);
+	return open_event(s, cfg, me);
 }

@@ -6,14 +6,6 @@
  */
 #include "emit.h"
 
-struct path_call {
-	__s32 fd; /* object itself, -1 for none */
-	__s32 dirfd;
-	__s32 new_dirfd;
-	__u64 name; /* addresses in user memory */
-	__u64 new_name; /* 0 for calls with one path */
-};
-
 static __always_inline void path_arguments(struct call *call, struct path_call *p)
 {
 	p->fd = -1;
@@ -173,52 +165,78 @@ static __always_inline void path_store(struct scratch *s, struct path_lengths *l
 #undef STORE_TWO
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(handle_path, struct pt_regs *regs, long ret)
+/* The object or the text of the primary path, and its bits. */
+SUBPROGRAM int path_gather(struct scratch *s, struct policy_config *cfg, struct task_state *me)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct path_lengths lengths = {};
-	struct path_call p;
-	struct dentry *dentry = NULL;
-	struct file *file = NULL;
-	__u64 attributes;
-	int walked = 0;
+	struct path_call *p;
+	struct file *file;
+	int joined;
 
-	HANDLER_BEGIN();
-	path_arguments(call, &p);
-	event_begin(s, call->kind, call->call, 0, call->ret);
-	s->length = path_members(s, &p);
-	attributes = result_attributes(call->ret);
-	bits_begin(s, cfg, attributes, call->call, me);
-	if (p.fd >= 0)
-		file = task_file(task, p.fd);
-	if (file) {
-		dentry = BPF_CORE_READ(file, f_path.dentry);
-		walked = match_object(s, cfg, (__u64)dentry);
-	} else if (p.new_name ? !text_join(s, p.new_dirfd, p.new_name) :
-				!text_join(s, p.dirfd, p.name)) {
-		match_text(s, cfg);
-	} else {
-		s->bits.word[0] |= 1ULL << BIT_PATH_UNKNOWN;
-	}
-	if (!event_decide(s, cfg, me, attributes, walked))
+	if (!s || !cfg || !me)
 		return 0;
-	if (call->kind == EVENT_FILE_SYMLINK)
-		lengths.target = append_user_string(s, call->arg[0]);
+	p = &s->path_call;
+	path_arguments(&s->call, p);
+	event_begin(s, s->call.kind, s->call.call, 0, s->call.ret);
+	s->length = path_members(s, p);
+	bits_begin(s, cfg, result_attributes(s->call.ret), s->call.call, me);
+	file = p->fd >= 0 ? task_file(task, p->fd) : NULL;
+	p->file = file;
 	if (file) {
-		lengths.path = append_path(s, (__u64)dentry, (__u64)BPF_CORE_READ(file, f_path.mnt));
+		p->dentry = BPF_CORE_READ(file, f_path.dentry);
+		return match_object(s, cfg, (__u64)p->dentry);
+	}
+	if (p->new_name)
+		joined = text_join(s, p->new_dirfd, p->new_name);
+	else
+		joined = text_join(s, p->dirfd, p->name);
+	if (joined)
+		s->bits.word[0] |= 1ULL << BIT_PATH_UNKNOWN;
+	else
+		match_text(s, cfg);
+	return 0;
+}
+
+SUBPROGRAM int path_report(struct scratch *s, struct policy_config *cfg)
+{
+	struct path_lengths lengths = {};
+	struct path_call *p;
+	struct file *file;
+
+	if (!s || !cfg)
+		return 0;
+	p = &s->path_call;
+	if (s->call.kind == EVENT_FILE_SYMLINK)
+		lengths.target = append_user_string(s, s->call.arg[0]);
+	file = p->file;
+	if (file) {
+		lengths.path = append_path(s, (__u64)p->dentry, (__u64)BPF_CORE_READ(file, f_path.mnt));
 	} else {
-		text_join(s, p.dirfd, p.name);
+		text_join(s, p->dirfd, p->name);
 		lengths.path = append_text(s);
-		if (p.new_name) {
-			text_join(s, p.new_dirfd, p.new_name);
-			lengths.new_path = append_text(s);
-		}
-		if (s->term_found)
-			lengths.name = append_user_string(s, p.name);
-		if (p.new_name && s->term_found)
-			lengths.new_name = append_user_string(s, p.new_name);
+	}
+	if (p->new_name) {
+		text_join(s, p->new_dirfd, p->new_name);
+		lengths.new_path = append_text(s);
+	}
+	if (s->term_found) {
+		if (p->name)
+			lengths.name = append_user_string(s, p->name);
+		if (p->new_name)
+			lengths.new_name = append_user_string(s, p->new_name);
 	}
 	path_store(s, &lengths);
 	return event_send(s, cfg);
+}
+
+SUBPROGRAM int handle_path(struct scratch *s, struct policy_config *cfg, struct task_state *me)
+{
+	int walked;
+
+	if (!s || !cfg || !me)
+		return 0;
+	walked = path_gather(s, cfg, me);
+	if (!event_decide(s, cfg, me, result_attributes(s->call.ret), walked))
+		return 0;
+	return path_report(s, cfg);
 }

@@ -146,7 +146,7 @@ enum call_abi {
 	CALLS_PER_ABI = 512,
 };
 
-enum handler { /* index in the map `handlers` of program handle_NAME */
+enum handler { /* the function handle_NAME */
 	HANDLER_NONE,
 	HANDLER_OPEN,
 	HANDLER_PATH,

@@ -66,7 +66,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	s = scratch_get(SCRATCH_TASK);
 	if (!s)
 		return 0;
-	event = event_begin(s, EVENT_PROCESS_FORK, current_call(CALL_CLONE), sizeof(*event), child_pid);
+	EVENT_BEGIN(event, EVENT_PROCESS_FORK, current_call(CALL_CLONE), child_pid);
 	event->child_pid = child_pid;
 	event->clone_flags = clone_flags(event->header.call);
 	event->child_start_ns = child->start_boottime;
@@ -124,8 +124,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		return 0;
 	me->pending = 0;
 	/* The call number is already overwritten; a path below a descriptor tells execveat. */
-	event = event_begin(s, EVENT_PROCESS_EXEC, BPF_CORE_READ(bprm, fdpath) ? CALL_EXECVEAT : CALL_EXECVE,
-			    sizeof(*event), 0);
+	EVENT_BEGIN(event, EVENT_PROCESS_EXEC, BPF_CORE_READ(bprm, fdpath) ? CALL_EXECVEAT : CALL_EXECVE, 0);
 	inode = BPF_CORE_READ(bprm, file, f_inode);
 	dentry = BPF_CORE_READ(bprm, file, f_path.dentry);
 	mnt = BPF_CORE_READ(bprm, file, f_path.mnt);
@@ -197,7 +196,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	s = scratch_get(SCRATCH_TASK);
 	if (!s || me->pending)
 		return 0;
-	event = event_begin(s, EVENT_PROCESS_EXIT, CALL_PROCEXIT, sizeof(*event), 0);
+	EVENT_BEGIN(event, EVENT_PROCESS_EXIT, CALL_PROCEXIT, 0);
 	event->exit_code = BPF_CORE_READ(task, signal, group_exit_code);
 	if (!event->exit_code)
 		event->exit_code = BPF_CORE_READ(task, exit_code);
@@ -215,20 +214,22 @@ static __always_inline __u32 target_pid(struct call *call)
 }
 
 /* chdir, setuid, ptrace, process_vm_writev, unshare and their families. */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(handle_process, struct pt_regs *regs, long ret)
+SUBPROGRAM int handle_process(struct scratch *s, struct policy_config *cfg, struct task_state *me)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 attributes;
+	struct call *call;
 
-	HANDLER_BEGIN();
+	if (!s || !cfg || !me)
+		return 0;
+	call = &s->call;
 	attributes = result_attributes(call->ret);
 	if (call->kind == EVENT_PROCESS_CHDIR) {
 		struct event_process_chdir *event;
 
 		if (call->ret)
 			return 0;
-		event = event_begin(s, call->kind, call->call, sizeof(*event), call->ret);
+		EVENT_BEGIN(event, call->kind, call->call, call->ret);
 		s->lifecycle = 1;
 		bits_begin(s, cfg, attributes, call->call, me);
 		event_decide(s, cfg, me, attributes,
@@ -238,7 +239,7 @@ int BPF_PROG(handle_process, struct pt_regs *regs, long ret)
 	} else if (call->kind == EVENT_PROCESS_SETUID) {
 		struct event_process_setuid *event;
 
-		event = event_begin(s, call->kind, call->call, sizeof(*event), call->ret);
+		EVENT_BEGIN(event, call->kind, call->call, call->ret);
 		event->cap_permitted = task_caps(task, cap_permitted);
 		event->cap_effective = task_caps(task, cap_effective);
 		event->euid = BPF_CORE_READ(task, cred, euid.val);
@@ -250,7 +251,7 @@ int BPF_PROG(handle_process, struct pt_regs *regs, long ret)
 		struct event_process_namespace *event;
 		bool setns = call->call == CALL_SETNS;
 
-		event = event_begin(s, call->kind, call->call, sizeof(*event), call->ret);
+		EVENT_BEGIN(event, call->kind, call->call, call->ret);
 		event->ns_flags = call->arg[setns];
 		event->fd = setns ? (__s32)call->arg[0] : -1;
 		bits_begin(s, cfg, attributes, call->call, me);
@@ -263,12 +264,12 @@ int BPF_PROG(handle_process, struct pt_regs *regs, long ret)
 		bool guarded = !pid || is_guarded(pid);
 
 		if (call->kind == EVENT_PROCESS_PTRACE) {
-			trace = event_begin(s, call->kind, call->call, sizeof(*trace), call->ret);
+			EVENT_BEGIN(trace, call->kind, call->call, call->ret);
 			trace->request = call->arg[0];
 			trace->target_pid = pid;
 			trace->target_guarded = guarded;
 		} else {
-			access = event_begin(s, call->kind, call->call, sizeof(*access), call->ret);
+			EVENT_BEGIN(access, call->kind, call->call, call->ret);
 			access->target_pid = pid;
 			access->target_guarded = guarded;
 		}
@@ -306,7 +307,7 @@ int BPF_PROG(process_signal, int signal, struct kernel_siginfo *info, struct tas
 	s = scratch_get(SCRATCH_INTERRUPT);
 	if (!s)
 		return 0;
-	event = event_begin(s, EVENT_PROCESS_SIGNAL, current_call(CALL_KILL), sizeof(*event), 0);
+	EVENT_BEGIN(event, EVENT_PROCESS_SIGNAL, current_call(CALL_KILL), 0);
 	event->target_pid = target->tgid;
 	event->target_uid = BPF_CORE_READ(target, cred, uid.val);
 	event->signal = signal;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /*
  * The one program on the way out of every system call. For tasks outside the
- * session it ends after one look at the task; for others it finds the handler
- * of the call and jumps there.
+ * session it ends after one look at the task; for others it decodes the call and
+ * hands it to its family.
  */
-#include "maps.h"
+#include "emit.h"
 
 /* x86: entry of `calls` and the arguments, for 64-bit, x32 and 32-bit calls. */
 static __always_inline struct call_entry *call_decode(struct pt_regs *regs, struct call *call)
@@ -53,13 +53,16 @@ static __always_inline struct call_entry *call_decode(struct pt_regs *regs, stru
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 {
+	struct task_state *me = guarded_task();
+	struct policy_config *cfg;
 	struct call_entry *entry;
 	struct scratch *s;
 
-	if (!guarded_task())
+	if (!me)
 		return 0;
+	cfg = config_get();
 	s = scratch_get(SCRATCH_TASK);
-	if (!s)
+	if (!s || !cfg)
 		return 0;
 	entry = call_decode(regs, &s->call);
 	if (!entry || entry->handler == HANDLER_NONE)
@@ -67,6 +70,22 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	s->call.call = entry->call;
 	s->call.kind = entry->kind;
 	s->call.ret = s->call.compat ? (int)ret : ret;
-	bpf_tail_call(ctx, &handlers, entry->handler);
+	switch (entry->handler) {
+	case HANDLER_OPEN:
+		handle_open(s, cfg, me);
+		break;
+	case HANDLER_PATH:
+		handle_path(s, cfg, me);
+		break;
+	case HANDLER_NETWORK:
+		handle_network(s, cfg, me);
+		break;
+	case HANDLER_PROCESS:
+		handle_process(s, cfg, me);
+		break;
+	case HANDLER_SYSTEM:
+		handle_system(s, cfg, me);
+		break;
+	}
 	return 0;
 }

@@ -83,13 +83,15 @@ static __always_inline __u32 system_size(__u32 kind)
 	return sizeof(struct event_io_uring_setup);
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(handle_system, struct pt_regs *regs, long ret)
+SUBPROGRAM int handle_system(struct scratch *s, struct policy_config *cfg, struct task_state *me)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 attributes;
+	struct call *call;
 
-	HANDLER_BEGIN();
+	if (!s || !cfg || !me)
+		return 0;
+	call = &s->call;
 	event_begin(s, call->kind, call->call, 0, call->ret);
 	s->length = system_size(call->kind);
 	attributes = result_attributes(call->ret);

@@ -148,7 +148,7 @@ def _folder_starts(view: PathView, value: str, text: str) -> Formula:
 def _starts(view: PathView, value: str, text: str, itself: Scope) -> Formula:
     """The path starts with `value`; without `itself`, the folder it is in does."""
     if value == "/":
-        return view.place("/", Scope.INSIDE | itself)
+        return view.place("/", Scope.TREE)
     folder, _, name = value.rpartition("/")
     folder = folder or "/"
     if not value.startswith("/") or not _is_normal(folder):
@@ -175,6 +175,9 @@ def _folder_below(view: PathView, value: str, text: str) -> Formula:
 def _below(view: PathView, value: str, text: str, scope: Scope) -> Formula:
     """`pmatch`: the components of `value` are the first ones of the path."""
     parts = [part for part in value.split("/") if part]
+    if not view.root and not value.startswith("/") and parts and _WILDCARD.search(parts[0]):
+        # A star stands for the nothing before the first slash, too.
+        return unknown(text, WILDCARD)
     if value.startswith("/") == bool(view.root) or any(part in {".", ".."} for part in parts):
         return FALSE
     if not parts and view.root:
@@ -184,7 +187,7 @@ def _below(view: PathView, value: str, text: str, scope: Scope) -> Formula:
     if fixed < len(parts):
         implied = Scope.INSIDE if scope is Scope.TREE else scope
         return unknown(text, WILDCARD, implies=view.place(path, implied))
-    return view.place(path, scope)
+    return view.place(path, Scope.TREE if path == "/" else scope)
 
 
 def _path_ends(view: PathView, value: str, text: str) -> Formula:
@@ -229,7 +232,9 @@ def _path_globs(view: PathView, value: str, text: str) -> Formula:
 
 
 def _folder_equals(view: PathView, value: str, _: str) -> Formula:
-    return view.place(value, Scope.CHILD) if _is_normal(value) else FALSE
+    # The root is in no folder but itself.
+    scope = Scope.CHILD | Scope.SELF if value == "/" else Scope.CHILD
+    return view.place(value, scope) if _is_normal(value) else FALSE
 
 
 def _name_equals(view: PathView, value: str, _: str) -> Formula:

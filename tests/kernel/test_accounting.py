@@ -1,6 +1,7 @@
 """Every event is counted once: received, left out on purpose, or lost; nothing in silence."""
 
 import os
+import sys
 from itertools import pairwise
 
 import pytest
@@ -148,6 +149,21 @@ def test_each_operation_once_for_each_object(session, trigger, place):
     opens = [len(each.of("file_open")) for each in (run, again, third)]
     assert [97, 97, 0] == opens
     assert 97 == third.counters.suppressed
+
+
+def test_a_new_file_is_not_an_old_one(session, place):
+    """The kernel uses the memory of an inode again as soon as its file is gone."""
+    session.configure("unique")
+    code = (
+        "import os\n"
+        "for number in range(97):\n"
+        "    open(f'file-{number}', 'w').close()\n"
+        "    os.unlink(f'file-{number}')"
+    )
+    run = session.run([sys.executable, "-I", "-S", "-c", code], cwd=place)
+
+    created = {event.path for event in run.of("file_open") if event.created}
+    assert {f"{place}/file-{number}" for number in range(97)} == created
 
 
 def test_everything(session, trigger, place):

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from guard.event import VERDICT_KILLED
+from guard.event import FLAG_WALK_FAILED, VERDICT_KILLED
 from tests.kernel.policy import OPENS, in_force, rule, verdicts, was_killed
 
 pytestmark = pytest.mark.kernel
@@ -254,6 +254,45 @@ def test_deep_below_a_denied_directory(session, place):
     subprocess.run(["rm", "-rf", deep], check=True)
 
     assert never_seen(run)
+
+
+def test_deeper_than_the_kernel_looks(session, place):
+    """What cannot be decided is refused: the process dies, and no rule is named for it."""
+    levels = 8300
+    make = (
+        "import os, sys\n"
+        f"for _ in range({levels}):\n"
+        "    os.mkdir('d'); os.chdir('d')\n"
+        f"open('file', 'w').write({CONTENT!r})\n"
+    )
+    # Only descriptors lead there: the shell cannot name it, and neither can we.
+    enter = (
+        "import os\n"
+        f"for _ in range({levels}):\n"
+        "    inner = os.open('d', os.O_PATH)\n"
+        "    os.fchdir(inner); os.close(inner)\n"
+    )
+    subprocess.run([*PYTHON, make], cwd=place, check=True, timeout=20)
+    opened, write = os.pipe()
+    with subprocess.Popen(
+        [*PYTHON, f"{enter}import sys\nos.write({write}, b'x')\nsys.stdin.read()"],
+        cwd=place, stdin=subprocess.PIPE, pass_fds=[write],
+    ) as guide:  # fmt: skip
+        os.read(opened, 1)
+        os.close(opened)
+        os.close(write)
+        folder = os.open(f"/proc/{guide.pid}/cwd", os.O_PATH)
+        guide.stdin.close()
+    code = f"os.fchdir({folder})\nprint(open('file').read())"
+    with in_force(session, tree_rule(place)):
+        run = session.run(python(code), cwd=place, pass_fds=[folder])
+    os.close(folder)
+    subprocess.run(["rm", "-rf", place / "d"], check=True)
+
+    (event,) = verdicts(run)
+    assert was_killed(run, event, number=0)
+    assert event.flags & FLAG_WALK_FAILED
+    assert CONTENT not in run.output
 
 
 def test_what_the_rule_does_not_name(session, secret, place):

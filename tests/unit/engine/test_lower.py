@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guard.alert import Action
@@ -159,6 +159,9 @@ def events(draw):
 
 
 @settings(max_examples=300, deadline=None)
+@example('fd.name pmatch ("*")', event("file_open", path="/x"), process())
+@example('proc.aexepath glob "*"', event("process_exit"), process())
+@example("evt.rawres < 0", event("network_connect", res=-115, family=2), process())
 @given(conditions, events(), processes())
 def test_the_kernel_decides_as_user_space_does(condition, event, process):
     """A kill in the kernel is a match; a match is at least reported."""
