@@ -1,5 +1,5 @@
 PYTHON := .venv/bin/python
-AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$$PATH" GUARD_TEST_REQUIRE=$(GUARD_TEST_REQUIRE))
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$$PATH" GUARD_REQUIRE=$(GUARD_REQUIRE))
 # As root, leave nothing in the tree that its owner could not delete.
 PYTEST := $(AS_ROOT) $(PYTHON) -B -m pytest -p no:cacheprovider
 GUESTS ?=
@@ -32,7 +32,7 @@ test-kernel: setup-test bpf ## the tests that load programs into this kernel
 	$(PYTEST) -m "kernel and not vm" $(TESTS)
 
 test-vm: setup-test setup-vm bpf ## the same under other kernels (GUESTS="6.1 6.12")
-	$(AS_ROOT) env GUARD_TEST_REQUIRE=1 $(PYTHON) -m tests.vm $(GUESTS:%=--guest %) -- \
+	$(AS_ROOT) env GUARD_REQUIRE=1 $(PYTHON) -m tests.vm $(GUESTS:%=--guest %) -- \
 		$(PYTHON) -m pytest -p no:cacheprovider -m "kernel and not vm" $(TESTS)
 
 lint: setup ## formatting, lint, types, layers

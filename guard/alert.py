@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from guard.data import dataclass
 from guard.event import Event, Process
 
 FieldValue = str | int | float | bool | None | list[str]
@@ -75,5 +75,5 @@ class Alert:
     action: Action = Action.ALERT
     verdict: Verdict = Verdict.ALERT
     remedy: str = ""  # the rule's advice to the user and the agent
-    event: Event | None = field(default=None, repr=False)
-    process: Process | None = field(default=None, repr=False)
+    event: Event | None = None
+    process: Process | None = None

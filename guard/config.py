@@ -107,7 +107,6 @@ def load(values: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
 _FROM_ENVIRONMENT = {
     "policy": str,
     "report_dir": Path,
-    "require": Require,
     "record": Record,
     "alerts": AlertMode,
     "color": Color,

@@ -12,8 +12,9 @@ rule and outlives the parent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from guard.data import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,7 +423,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
     ),
     "process_namespace": ("unshare", "setns"),
-    "file_open": ("open", "openat", "openat2", "creat", "open_by_handle_at"),
+    "file_open": ("open", "openat", "openat2", "creat", "open_by_handle_at", "pidfd_getfd"),
     "file_unlink": ("unlink", "unlinkat"),
     "file_rename": ("rename", "renameat", "renameat2"),
     "file_mkdir": ("mkdir", "mkdirat"),

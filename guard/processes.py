@@ -12,8 +12,8 @@ import grp
 import os
 import pwd
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
+from guard.data import replace
 from guard.event import (
     Event,
     Process,

@@ -17,7 +17,7 @@ OBJECT = Path(__file__).parents[1] / "guard" / "bpf" / "guard.bpf.o"
 
 # A run that skips proves less than it seems to. Where everything is meant to
 # run, a skip is a failure that says what is missing.
-REQUIRE_ALL = os.environ.get("GUARD_TEST_REQUIRE") == "1"
+REQUIRE_ALL = os.environ.get("GUARD_REQUIRE") == "1"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -56,5 +56,5 @@ def skip_as_failure(report: Report) -> Report:
     if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
-        report.longrepr = f"GUARD_TEST_REQUIRE=1, and this was skipped: {reason}"
+        report.longrepr = f"GUARD_REQUIRE=1, and this was skipped: {reason}"
     return report

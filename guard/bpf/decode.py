@@ -11,11 +11,11 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 
 from guard.bpf.layout import Layout, Member
 from guard.errors import RecordError, UnsupportedError
-from guard.event import EVENT_CLASSES, Event
+from guard.event import EVENT_CLASSES, FLAG_TEXT_PATH, FLAG_TRUNCATED, Event
+from guard.paths import normalise
 
 _LENGTH = "_len"
 _CALL_NUMBERS = 256  # enum event_call fits a byte in struct call_entry
@@ -158,6 +158,7 @@ class _Source:
             "calls": calls,
             "malformed": _malformed,
             "split": _split,
+            "normalise": normalise,
         }
         code = compile(self.text(offset_ns), f"<decoder of {self.cls.kind}>", "exec")
         exec(code, names)  # noqa: S102  made from BTF member names only
@@ -187,6 +188,11 @@ class _Source:
             lines.append(f"    at = offset + {self.struct.size}")
         for part in self.parts:
             lines += self._part(part)
+        joined = [part for part in self.parts if part.endswith("path")]
+        if joined:
+            # Joined from text: made plain here, once for everybody, unless its beginning is lost.
+            lines.append(f"    if _flags & {FLAG_TEXT_PATH | FLAG_TRUNCATED} == {FLAG_TEXT_PATH}:")
+            lines += [f"        event.{p} = normalise(event.{p}) if event.{p} else ''" for p in joined]
         lines += ["    event.__class__ = cls", "    return event"]
         return "\n".join(lines)
 
@@ -215,7 +221,7 @@ class _Source:
         return lines
 
     def _check_fields(self) -> None:
-        expected = {field.name for field in fields(self.cls)}
+        expected = set(self.cls.__match_args__)
         found = {name.removesuffix(_LENGTH) for name in self.values} - {"size", "kind"}
         if expected != found:
             differing = ", ".join(sorted(expected ^ found))

@@ -22,6 +22,7 @@
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
+#define SOCK_RAW 3
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_UDPLITE 136
@@ -38,6 +39,7 @@
 #define X32_SYSCALL_BIT 0x40000000
 #define F_DUPFD 0
 #define F_DUPFD_CLOEXEC 1030
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define I_CTIME_QUERIED (1U << 31)  /* include/linux/fs.h, since v6.13 */
 #define IORING_OP_OPENAT 18
 #define IORING_OP_OPENAT2 28
@@ -50,6 +52,7 @@ struct qstr {
 
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_magic;
 	struct dentry *s_root;
 };
 
@@ -58,6 +61,7 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
+	__u32 i_generation;
 	__s64 i_mtime_sec;
 	__s64 i_ctime_sec;
 	__u32 i_mtime_nsec;
@@ -235,6 +239,10 @@ struct io_kiocb {
 	struct io_cqe cqe;
 };
 
+struct io_open {
+	__u32 file_slot;
+};
+
 struct kernel_siginfo {
 	int si_code;
 };
@@ -283,6 +291,13 @@ static __always_inline __u64 inode_mtime_ns(struct inode *inode)
 	       BPF_CORE_READ(old, i_mtime.tv_nsec);
 }
 
+/* Tells one file from another that later lives at the same address. */
+static __always_inline __u64 inode_identity(struct inode *inode)
+{
+	return (__u64)inode ^ BPF_CORE_READ(inode, i_ino) * 0x100000001b3ULL ^
+	       (__u64)BPF_CORE_READ(inode, i_generation) << 32;
+}
+
 static __always_inline __u64 inode_ctime_ns(struct inode *inode)
 {
 	struct inode___timespec *old = (void *)inode;
@@ -316,7 +331,7 @@ static __always_inline __u32 task_loginuid(struct task_struct *task)
 	return (__u32)-1;
 }
 
-/* The pid a process has in its own, innermost pid namespace. */
+/* The number of a pid in its own, innermost namespace. */
 static __always_inline __u32 pid_innermost(struct pid *pid)
 {
 	unsigned int level = BPF_CORE_READ(pid, level) & 31; /* MAX_PID_NS_LEVEL is 32 */
@@ -365,6 +380,29 @@ static __always_inline struct file *task_file(struct task_struct *task, __u32 fd
 		return NULL;
 	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
 	return file;
+}
+
+struct file___counted { /* before v6.13 */
+	long f_count;
+} __attribute__((preserve_access_index));
+
+/* The file behind one opened through an overlay, NULL for others. Since Linux
+ * commit 18e48d0e2c7b ("ovl: store upper real file in ovl_file struct") (v6.13)
+ * one more struct lies between; overlay may be a module without types here, so
+ * the member that the same version renamed tells. */
+static __always_inline struct file *overlay_real_file(struct file *file)
+{
+	struct file___counted *old = (void *)file;
+	struct file *real = NULL;
+	void *data;
+
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
+		return NULL;
+	data = BPF_CORE_READ(file, private_data);
+	if (bpf_core_field_exists(old->f_count))
+		return data;
+	bpf_probe_read_kernel(&real, sizeof(real), data); /* first member of struct ovl_file */
+	return real;
 }
 
 static __always_inline struct sock *file_sock(struct file *file)

@@ -149,11 +149,12 @@ struct {
 	__type(value, __u32);
 } inode_reader SEC(".maps");
 
-/* Two per CPU: programs on a tracepoint run with preemption off, and only
- * signal_generate can interrupt another of ours. Sized by the loader. */
+/* Per CPU one for programs on tracepoints, which run with preemption off, one for
+ * those that may interrupt them, and two for cgroup hooks, which may preempt each
+ * other. Sized by the loader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, SCRATCH_PER_CPU);
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratch SEC(".maps");
@@ -173,13 +174,33 @@ struct scratch_loop {
 enum scratch_level {
 	SCRATCH_TASK,
 	SCRATCH_INTERRUPT,
+	SCRATCH_PREEMPTIBLE, /* and the next */
 };
 
-static __always_inline struct scratch *scratch_get(enum scratch_level level)
+static __always_inline struct scratch *scratch_get(__u32 level)
 {
-	__u32 index = bpf_get_smp_processor_id() * 2 + level;
+	__u32 index = bpf_get_smp_processor_id() * SCRATCH_PER_CPU + level;
 
 	return bpf_map_lookup_elem(&scratch, &index);
+}
+
+/* For a program that may be preempted; give it back with scratch_release. */
+static __always_inline struct scratch *scratch_take(void)
+{
+	struct scratch *s;
+	__u32 i;
+
+	for (i = SCRATCH_PREEMPTIBLE; i < SCRATCH_PER_CPU; i++) {
+		s = scratch_get(i);
+		if (s && !__sync_lock_test_and_set(&s->busy, 1))
+			return s;
+	}
+	return NULL;
+}
+
+static __always_inline void scratch_release(struct scratch *s)
+{
+	s->busy = 0;
 }
 
 static __always_inline struct event_counters *counters_get(void)

@@ -27,7 +27,7 @@ static __always_inline void bits_add_path(struct scratch *s, const struct path_b
 	s->bits.word[0] |= from->object[0];
 	s->bits.word[1] |= from->object[1];
 	s->bits.word[2] |= from->object[2];
-	s->bits.word[POLICY_PROGRAM_WORD] |= from->program;
+	s->program |= from->program;
 }
 
 static __always_inline void bits_add_object(struct scratch *s, const struct object_bits *from)
@@ -37,26 +37,31 @@ static __always_inline void bits_add_object(struct scratch *s, const struct obje
 	s->bits.word[2] |= from->word[2];
 }
 
+/* Adds the predicates on a call by name. */
+static __always_inline void bits_add_call(struct scratch *s, struct policy_config *cfg, __u32 call)
+{
+	struct call_key key = { .generation = cfg->generation, .call = call };
+	struct object_bits *found = bpf_map_lookup_elem(&call_bits, &key);
+
+	if (found)
+		bits_add_object(s, found);
+}
+
 /* Starts the bits of an operation: fixed attributes, its call, and the programs
  * of the task. A new program passes `me` without its own program bits. */
 SUBPROGRAM int bits_begin(struct scratch *s, struct policy_config *cfg, __u64 attributes, __u32 call,
 			  struct task_state *me)
 {
-	struct call_key key = { .call = call };
-	struct object_bits *found;
-
 	if (!s || !cfg || !me)
 		return 0;
-	key.generation = cfg->generation;
-	found = bpf_map_lookup_elem(&call_bits, &key);
+	s->program = 0;
 	s->bits.word[0] = attributes;
 	s->bits.word[1] = 0;
 	s->bits.word[2] = 0;
 	s->bits.word[POLICY_PROGRAM_WORD] = me->program;
 	s->bits.word[POLICY_PARENT_WORD] = me->parent;
 	s->bits.word[POLICY_ANCESTOR_WORD] = me->ancestors;
-	if (found)
-		bits_add_object(s, found);
+	bits_add_call(s, cfg, call);
 	return 0;
 }
 
@@ -269,6 +274,22 @@ SUBPROGRAM int match_object(struct scratch *s, struct policy_config *cfg, __u64 
 	}
 	bits_add_tag(s, tag, walk->depth);
 	return 0;
+}
+
+/* Adds the predicates on an opened file. Through an overlay it has another inode
+ * and another place: those of the file behind it count as well. */
+SUBPROGRAM int match_file(struct scratch *s, struct policy_config *cfg, __u64 opened)
+{
+	struct file *file = (void *)opened, *real;
+	int walked;
+
+	if (!s || !cfg)
+		return -1;
+	walked = match_object(s, cfg, (__u64)BPF_CORE_READ(file, f_path.dentry));
+	real = overlay_real_file(file);
+	if (real && match_object(s, cfg, (__u64)BPF_CORE_READ(real, f_path.dentry)))
+		walked = -1;
+	return walked;
 }
 
 /* One byte of a joined path: remember the longest prefix that is a known place. */

@@ -140,12 +140,16 @@ static __always_inline __u64 socket_attributes(struct event_socket *socket, __s6
 	/* A connect under way has succeeded as far as a policy is concerned. */
 	__u64 attributes = res == -115 /* EINPROGRESS */ ? 1ULL << BIT_SUCCEEDED : result_attributes(res);
 
+	if (socket->family == AF_UNIX)
+		return attributes | 1ULL << BIT_UNIX;
 	if (socket->family == AF_INET)
 		attributes |= 1ULL << BIT_IPV4;
 	else if (socket->family == AF_INET6)
 		attributes |= 1ULL << BIT_IPV6;
-	else if (socket->family == AF_UNIX)
-		attributes |= 1ULL << BIT_UNIX;
+	else
+		return attributes;
+	if (socket->type == SOCK_RAW)
+		return attributes;
 	if (socket->protocol == IPPROTO_TCP || socket->protocol == IPPROTO_MPTCP)
 		attributes |= 1ULL << BIT_TCP;
 	else if (socket->protocol == IPPROTO_UDP || socket->protocol == IPPROTO_UDPLITE)

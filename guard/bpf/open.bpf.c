@@ -34,6 +34,8 @@ static __always_inline void open_arguments(struct call *call, struct open_call *
 		open->flags = how.flags;
 		open->mode = how.mode;
 		break;
+	case CALL_PIDFD_GETFD: /* the flags are those of the file */
+		break;
 	case CALL_OPEN_BY_HANDLE_AT:
 		open->dirfd = call->arg[0];
 		open->flags = call->arg[2];
@@ -70,7 +72,7 @@ SUBPROGRAM __u64 open_gather(struct scratch *s)
 	open = &s->open;
 	EVENT_BEGIN(event, EVENT_FILE_OPEN, s->call.call, s->call.ret);
 	event->header.flags |= open->event_flags;
-	file = s->call.ret >= 0 ? task_file(task, s->call.ret) : NULL;
+	file = s->call.ret >= 0 && !open->direct ? task_file(task, s->call.ret) : NULL;
 	open->file = file;
 	if (file && !open->name)
 		open->flags |= BPF_CORE_READ(file, f_flags);
@@ -87,7 +89,7 @@ SUBPROGRAM __u64 open_gather(struct scratch *s)
 	event->file_mode = BPF_CORE_READ(inode, i_mode);
 	event->nlink = BPF_CORE_READ(inode, i_nlink);
 	event->created = !!(BPF_CORE_READ(file, f_mode) & FMODE_CREATED);
-	s->unique_object = (__u64)inode ^ event->inode * HASH_PRIME; /* addresses are reused */
+	s->unique_object = inode_identity(inode);
 	attributes |= 1ULL << ((event->file_mode & S_IFMT) == S_IFDIR ? BIT_DIRECTORY : BIT_REGULAR);
 	if (event->created)
 		attributes |= 1ULL << BIT_OPEN_CREATED;
@@ -111,9 +113,14 @@ SUBPROGRAM int open_event(struct scratch *s, struct policy_config *cfg, struct t
 	event = (void *)s->data;
 	attributes = open_gather(s);
 	bits_begin(s, cfg, attributes, s->call.call, me);
+	/* However a descriptor was come by: a rule that stops opens stops it. */
+	if (s->call.call == CALL_PIDFD_GETFD || s->call.call == CALL_OPEN_BY_HANDLE_AT)
+		bits_add_call(s, cfg, CALL_OPENAT);
 	file = open->file;
-	if (file) {
-		walked = match_object(s, cfg, (__u64)open->dentry);
+	if (open->direct) {
+		walked = -1; /* no descriptor leads to the file */
+	} else if (file) {
+		walked = match_file(s, cfg, (__u64)file);
 	} else if (open->name && !text_join(s, open->dirfd, open->name)) {
 		match_text(s, cfg);
 		s->unique_object = s->text_scan.hash;
@@ -163,5 +170,7 @@ int BPF_PROG(io_uring_complete, void *ring, struct io_kiocb *request)
 	s->open.event_flags = FLAG_IO_URING;
 	s->call.call = opcode == IORING_OP_OPENAT ? CALL_OPENAT : CALL_OPENAT2;
 	s->call.ret = BPF_CORE_READ(request, cqe.res);
+	/* The command of the request lies at its beginning. */
+	s->open.direct = s->call.ret >= 0 && BPF_CORE_READ((struct io_open *)request, file_slot);
 	return open_event(s, cfg, me);
 }

@@ -184,7 +184,7 @@ SUBPROGRAM int path_gather(struct scratch *s, struct policy_config *cfg, struct 
 	p->file = file;
 	if (file) {
 		p->dentry = BPF_CORE_READ(file, f_path.dentry);
-		return match_object(s, cfg, (__u64)p->dentry);
+		return match_file(s, cfg, (__u64)file);
 	}
 	if (p->new_name)
 		joined = text_join(s, p->new_dirfd, p->new_name);

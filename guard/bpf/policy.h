@@ -33,6 +33,7 @@ enum policy_limit {
 	POLICY_NAME_MAX = 255,	/* bytes of a file name */
 	POLICY_PREFIX_MAX = 64, /* bytes of a name prefix below a known directory */
 	POLICY_WALK_MAX = 8192, /* levels after which the walk fails closed */
+	SCRATCH_PER_CPU = 4,	/* entries of the map `scratch` for each CPU */
 };
 
 /* Fixed attributes of an operation: bits 0..31 of word 0. */

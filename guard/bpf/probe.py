@@ -11,9 +11,9 @@ import ctypes
 import errno
 import os
 import struct
-from dataclasses import dataclass
 
 from guard.bpf import libbpf
+from guard.data import dataclass
 
 _TRACING, _LSM, _CGROUP_SOCK_ADDR = 26, 29, 18
 _RAW_TP, _FENTRY, _MODIFY_RETURN, _LSM_MAC, _ITER, _INET4_CONNECT = 23, 24, 26, 27, 28, 10

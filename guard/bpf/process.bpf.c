@@ -47,6 +47,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	struct scratch *s;
 	__u32 child_pid = child->tgid;
 	bool thread = child->pid != child->tgid;
+	bool shares_files = child->files == parent->files;
 
 	if (!me || !cfg || !count)
 		return 0;
@@ -70,10 +71,12 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	event->child_pid = child_pid;
 	event->clone_flags = clone_flags(event->header.call);
 	event->child_start_ns = child->start_boottime;
-	event->child_vpid = pid_innermost(child->thread_pid);
+	event->child_vpid = pid_innermost(BPF_CORE_READ(child, thread_pid));
 	bits_begin(s, cfg, 1ULL << BIT_SUCCEEDED, event->header.call, me);
 	decide(s, cfg, EVENT_PROCESS_FORK);
-	event_react(s, cfg, EVENT_PROCESS_FORK, false);
+	/* A process that shares its parent's descriptors could hand over what it is
+	 * killed for opening; threads die together, other programs do not do this. */
+	event_react(s, cfg, shares_files ? EVENT_FILE_OPEN : EVENT_PROCESS_FORK, shares_files);
 	s->lifecycle = 1;
 	event_wanted(s, cfg, me, 0, EVENT_PROCESS_FORK);
 	event_send(s, cfg);
@@ -82,7 +85,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 
 /* The bits of the program that the current task now runs, in the program word. */
 static __always_inline int program_bits(struct scratch *s, struct policy_config *cfg,
-					struct task_state *me, struct dentry *dentry,
+					struct task_state *me, struct file *file,
 					struct task_struct *task, __u64 attributes, __u32 call)
 {
 	struct name_key key = { .match = NAME_PROGRAM, .generation = cfg->generation };
@@ -91,7 +94,7 @@ static __always_inline int program_bits(struct scratch *s, struct policy_config 
 
 	me->program = 0;
 	bits_begin(s, cfg, attributes, call, me);
-	walked = match_object(s, cfg, (__u64)dentry);
+	walked = match_file(s, cfg, (__u64)file);
 	/* The name is set by execve from the file's name; the task has not run since. */
 	s->name_length = bpf_probe_read_kernel_str(s->name, EVENT_COMM_MAX, task->comm) - 1;
 	key.name_hash = name_hash(s);
@@ -99,7 +102,7 @@ static __always_inline int program_bits(struct scratch *s, struct policy_config 
 	found = bpf_map_lookup_elem(&names, &key);
 	if (found)
 		bits_add_path(s, found);
-	me->program = s->bits.word[POLICY_PROGRAM_WORD];
+	me->program = s->bits.word[POLICY_PROGRAM_WORD] = s->program;
 	return walked;
 }
 
@@ -139,7 +142,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	parent = task->real_parent;
 	event->parent_pid = BPF_CORE_READ(parent, tgid);
 	event->parent_start_ns = BPF_CORE_READ(parent, group_leader, start_boottime);
-	event->vpid = pid_innermost(task->thread_pid);
+	event->vpid = pid_innermost(BPF_CORE_READ(task, thread_pid));
 	event->pgid = BPF_CORE_READ(task, signal, pids[2], numbers[0].nr);
 	event->vpgid = pid_innermost(BPF_CORE_READ(task, signal, pids[2]));
 	event->sid = BPF_CORE_READ(task, signal, pids[3], numbers[0].nr);
@@ -153,8 +156,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		event->exec_flags |= EXEC_SECURE;
 		attributes |= 1ULL << BIT_EXEC_SECURE;
 	}
-	me->program_inode = (__u64)inode;
-	walked = program_bits(s, cfg, me, dentry, task, attributes, event->header.call);
+	me->program_inode = inode_identity(inode);
+	walked = program_bits(s, cfg, me, BPF_CORE_READ(bprm, file), task, attributes, event->header.call);
 	bpf_map_update_elem(&programs_by_tgid, &pid, me, BPF_ANY);
 
 	decide(s, cfg, EVENT_PROCESS_EXEC);
@@ -192,7 +195,9 @@ int BPF_PROG(process_exit, struct task_struct *task)
 
 	if (!me || !cfg || BPF_CORE_READ(task, signal, live.counter))
 		return 0;
-	bpf_map_delete_elem(&programs_by_tgid, &pid);
+	/* Threads that end together all see no one left: the first to delete is the last. */
+	if (bpf_map_delete_elem(&programs_by_tgid, &pid))
+		return 0;
 	s = scratch_get(SCRATCH_TASK);
 	if (!s || me->pending)
 		return 0;

@@ -1,8 +1,7 @@
 """Program: the kernel object opened, sized, loaded and attached through libbpf.
 
-A program named ``handle_NAME`` is a tail call: it is loaded and put into the
-map ``handlers`` at HANDLER_NAME of policy.h, never attached. Every attachment is a
-link, so the kernel removes all of it when guard's process ends, however it ends.
+Every attachment is a link, so the kernel removes all of it when guard's process
+ends, however it ends.
 """
 
 from __future__ import annotations
@@ -21,11 +20,8 @@ from guard.bpf.layout import Layout
 from guard.bpf.syscalls import call_entries
 from guard.errors import GuardError, PrivilegeError, UnsupportedError
 
-HANDLER_PREFIX = "handle_"
-_HANDLER_MAP = "handlers"
 _CALL_MAP = "calls"
 _SCRATCH_MAP = "scratch"
-_SCRATCH_PER_CPU = 2  # see maps.h
 _LOG_TAIL_LINES = 12
 _PER_CPU_TYPES = frozenset({5, 6, 10, 21})  # per-CPU hash, array, LRU hash, cgroup storage
 
@@ -149,7 +145,8 @@ class Program:
         program = cls(path, layout, pointer)
         sizes = dict(ring_bytes or {})
         if _SCRATCH_MAP in program._maps:
-            sizes.setdefault(_SCRATCH_MAP, _SCRATCH_PER_CPU * lib.libbpf_num_possible_cpus())
+            per_cpu = layout.enum("policy_limit")["SCRATCH_PER_CPU"]
+            sizes.setdefault(_SCRATCH_MAP, per_cpu * lib.libbpf_num_possible_cpus())
         for name, size in sizes.items():
             if lib.bpf_map__set_max_entries(program._maps[name], size) < 0:
                 raise _failure(f"map `{name}` cannot have size {size}", libbpf.last_errno())
@@ -166,15 +163,13 @@ class Program:
         return list(self._maps)
 
     def load(self) -> None:
-        """Create maps, verify programs, fill `handlers` and `calls`.
+        """Create maps, verify programs, fill `calls`.
 
         Raises UnsupportedError with the end of the verifier's log, PrivilegeError without root.
         """
         libbpf.messages.clear()
         if libbpf.library().bpf_object__load(self._object) < 0:
             raise _load_failure(libbpf.last_errno())
-        if _HANDLER_MAP in self._maps:
-            self._fill_handlers()
         if _CALL_MAP in self._maps:
             calls = self.map(_CALL_MAP)
             for index, entry in call_entries(self.layout):
@@ -187,7 +182,6 @@ class Program:
 
     def attach(self, name: str) -> None:
         """Attach to the hook that the program's section names."""
-        assert not name.startswith(HANDLER_PREFIX), name
         libbpf.messages.clear()
         self._keep(name, libbpf.library().bpf_program__attach(self._programs[name]))
 
@@ -258,16 +252,6 @@ class Program:
         if not link:
             raise _failure(f"program `{name}` cannot be attached", libbpf.last_errno())
         self._links[name] = link
-
-    def _fill_handlers(self) -> None:
-        lib = libbpf.library()
-        indexes = self.layout.enum("handler")
-        handlers = self.map(_HANDLER_MAP)
-        for name, pointer in self._programs.items():
-            if name.startswith(HANDLER_PREFIX) and self.is_loaded(name):
-                index = indexes["HANDLER_" + name.removeprefix(HANDLER_PREFIX).upper()]
-                fd = lib.bpf_program__fd(pointer)
-                handlers.update(index.to_bytes(4, "little"), fd.to_bytes(4, "little"))
 
 
 def set_task_state(program: Program, pidfd: int, state: bytes) -> None:

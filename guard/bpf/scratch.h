@@ -22,6 +22,8 @@ struct open_call {
 	__u32 flags;
 	__u32 mode;
 	__u32 event_flags;
+	__u32 direct; /* io_uring: into its own table, not to a descriptor */
+	__u32 pad;
 	__u64 name; /* address of the path in user memory, 0 when unknown */
 	struct file *file;
 	struct dentry *dentry;
@@ -83,6 +85,7 @@ struct text_scan {
 #define TEXT_MASK 0x1fff /* a joined path: base and argument */
 
 struct scratch {
+	__u32 busy; /* taken by a program that may be preempted */
 	struct call call;
 	union {
 		struct open_call open;
@@ -90,6 +93,7 @@ struct scratch {
 		struct network_call network;
 	};
 	struct bits bits;
+	__u64 program; /* what the file is as a program; only exec uses it */
 	struct walk walk;
 	struct text_scan text_scan;
 	struct dentry *path_dentry;

@@ -12,13 +12,13 @@ import select
 import struct
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from guard.bpf.decode import Decoder
 from guard.bpf.layout import Struct
 from guard.bpf.program import Program
 from guard.bpf.ring import RingBuffer
+from guard.data import dataclass
 from guard.event import Event
 
 # The longest sleep: the kernel wakes us when there is something, this is for what nobody foresaw.

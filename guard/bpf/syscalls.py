@@ -47,6 +47,7 @@ NUMBERS: dict[str, tuple[int | None, tuple[int, ...]]] = {
     "openat2": (437, (437,)),
     "creat": (85, (8,)),
     "open_by_handle_at": (304, (342,)),
+    "pidfd_getfd": (438, (438,)),
     "unlink": (87, (10,)),
     "unlinkat": (263, (301,)),
     "rename": (82, (38,)),

@@ -12,10 +12,10 @@ import os
 import socket
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from guard.bpf.layout import Layout
 from guard.bpf.program import Program, learn_inodes
+from guard.data import dataclass
 from guard.enforce.tags import Edge, PathBits, PathTag, PinnedTags
 from guard.engine.kernel_plan import (
     OBJECT_WORDS,
@@ -147,6 +147,7 @@ class _Encoder:
         self._layout = layout
         self._generation = generation
         self._kinds = layout.enum("event_kind")
+        self._tags: dict[PathTag, bytes] = {}
 
     def terms(self) -> Iterator[MapEntry]:
         """A list for every kind: one without terms must not keep an old list."""
@@ -267,15 +268,20 @@ class _Encoder:
                     yield source, 1 << placed.bit
 
     def _tagged(self, map_name: str, key: Mapping[str, object], tag: PathTag) -> MapEntry:
-        value = {
-            "self": _path_bits(tag.itself),
-            "child": _path_bits(tag.child),
-            "below": _path_bits(tag.below),
-            "prefix_lengths": tag.prefix_lengths,
-            "node": tag.node,
-            "has_edges": int(tag.has_edges),
-        }
-        return self._entry(map_name, key, "path_tag", value)
+        value = self._tags.get(tag)
+        if value is None:
+            # A position has the same tag by inode, by name and by text.
+            value = self._tags[tag] = self._layout.struct("path_tag").pack(
+                {
+                    "self": _path_bits(tag.itself),
+                    "child": _path_bits(tag.child),
+                    "below": _path_bits(tag.below),
+                    "prefix_lengths": tag.prefix_lengths,
+                    "node": tag.node,
+                    "has_edges": int(tag.has_edges),
+                }
+            )
+        return MapEntry(map_name, self._key(map_name, key), value)
 
     def _entry(
         self,
@@ -284,13 +290,13 @@ class _Encoder:
         value_struct: str,
         value: Mapping[str, object],
     ) -> MapEntry:
-        key_struct = self._layout.struct(_KEYED[map_name])
-        generation = _key_generation(key_struct.by_name["generation"].size, self._generation)
-        return MapEntry(
-            map_name,
-            key_struct.pack({**key, "generation": generation}),
-            self._layout.struct(value_struct).pack(value),
-        )
+        packed = self._layout.struct(value_struct).pack(value)
+        return MapEntry(map_name, self._key(map_name, key), packed)
+
+    def _key(self, map_name: str, key: Mapping[str, object]) -> bytes:
+        struct = self._layout.struct(_KEYED[map_name])
+        generation = _key_generation(struct.by_name["generation"].size, self._generation)
+        return struct.pack({**key, "generation": generation})
 
 
 def _term(term: Term) -> Mapping[str, object]:

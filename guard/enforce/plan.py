@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from guard.alert import Action
+from guard.data import dataclass
 from guard.enforce.support import TIER_TRACE, Support
 from guard.engine import ir
 from guard.engine.kernel_plan import (

@@ -6,9 +6,9 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from guard.alert import Action, Alert, Verdict
+from guard.data import replace
 from guard.event import Event
 
 _NS_PER_S = 1_000_000_000

@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from guard.bpf import libbpf
 from guard.bpf.probe import AttachSupport, probe_attach_types
 from guard.bpf.program import Program
 from guard.bpf.ring import RingBuffer
+from guard.data import dataclass
 from guard.errors import GuardError, UnsupportedError
 
 TIER_TRACE = "trace"

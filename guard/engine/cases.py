@@ -35,10 +35,10 @@ import signal
 import socket
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from guard.alert import Alert
+from guard.data import dataclass
 from guard.engine.constants import Constants
 from guard.engine.diagnostics import nearest
 from guard.errors import UsageError

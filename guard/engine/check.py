@@ -7,8 +7,8 @@ goes on. Subtrees that several rules share are checked once.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
+from guard.data import dataclass
 from guard.engine import ir, syntax, transformers
 from guard.engine.diagnostics import Code, Severity, did_you_mean
 from guard.engine.event_names import KNOWN

@@ -10,8 +10,8 @@ from __future__ import annotations
 import enum
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from guard.data import dataclass
 from guard.engine.source import Location, Source
 
 _VIEW_COLUMNS = 100  # a longer source line is shown around the carets only

@@ -7,8 +7,8 @@ path, and a rule tested for one call carries no comparison of `evt.type`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from guard.data import replace
 from guard.engine import ir
 from guard.engine.compile import compile_condition, getter
 from guard.engine.constants import Constants

@@ -8,9 +8,9 @@ fields are folded to their value before.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 
 from guard.alert import Action, Priority
+from guard.data import dataclass
 from guard.engine.fields import FieldDef
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from guard.data import dataclass
 from guard.engine.diagnostics import Diagnostic
 from guard.engine.ir import Network
 

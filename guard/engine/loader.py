@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
+from guard.data import dataclass, replace
 from guard.engine import ir
 from guard.engine.check import Checker, Problem
 from guard.engine.constants import Constants

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from guard.alert import Action
 from guard.engine import ir
@@ -99,13 +100,14 @@ def lower(policy: ir.Policy, constants: Constants) -> KernelPlan:
         if of_kind:
             terms[kind] = _in_order(term for draft in of_kind for term in draft.terms)
     diagnostics += _without_bits(drafts, diagnostics)
+    path_mask = bits.path_mask
     return KernelPlan(
         predicates=bits.predicates,
         terms=terms,
         rules=tuple(_summary(rule, drafts) for rule in policy.rules),
-        path_mask=bits.path_mask,
+        path_mask=path_mask,
         fail_closed=frozenset(
-            kind for kind, of_kind in terms.items() if _needs_path(of_kind, bits.path_mask)
+            kind for kind, of_kind in terms.items() if _needs_path(of_kind, path_mask)
         ),
         diagnostics=tuple(diagnostics),
     )
@@ -130,9 +132,18 @@ def _formula(expr: ir.Expr, setting: Setting) -> Formula:
         case ir.Not(child):
             return negate(_formula(child, setting))
         case ir.And(children):
-            return all_of(*(_formula(child, setting) for child in children))
+            return all_of(*_until(FALSE, children, setting))
         case ir.Or(children):
-            return any_of(*(_formula(child, setting) for child in children))
+            return any_of(*_until(TRUE, children, setting))
+
+
+def _until(end: Formula, children: Iterable[ir.Expr], setting: Setting) -> Iterator[Formula]:
+    """The formulas of `children`; after `end` the rest makes no difference."""
+    for child in children:
+        formula = _formula(child, setting)
+        yield formula
+        if formula == end:
+            return
 
 
 class _Bits:
@@ -236,6 +247,7 @@ class _Draft:
                 return TermAction.WAKE if residue else TermAction.DENY
 
 
+@lru_cache(maxsize=2048)
 def _atom_key(atom: Atom) -> tuple[str, str]:
     if isinstance(atom.predicate, OperationBit):
         return atom.subject.value, atom.predicate.name

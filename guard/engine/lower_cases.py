@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from math import inf
 
+from guard.data import dataclass
 from guard.engine.constants import Constants
 from guard.engine.fields.parameters import error_name
 from guard.engine.kernel_plan import OperationBit, Subject

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import replace
 
+from guard.data import replace
 from guard.engine.fields import Flag
 from guard.engine.ir import FieldRef, Network, Scalar, Test
 from guard.engine.kernel_plan import Port, Reach, Subject

@@ -8,9 +8,9 @@ still has to check.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from functools import reduce
 
+from guard.data import dataclass, replace
 from guard.engine.kernel_plan import (
     Family,
     OperationBit,
@@ -101,6 +101,8 @@ def unknown(text: str, reason: str, *, implies: Formula = TRUE) -> Formula:
 
 
 def all_of(*children: Formula) -> Formula:
+    if len(children) == 1:
+        return children[0]
     flat: dict[Formula, None] = {}
     for child in children:
         if child == FALSE:
@@ -111,6 +113,8 @@ def all_of(*children: Formula) -> Formula:
 
 
 def any_of(*children: Formula) -> Formula:
+    if len(children) == 1:
+        return children[0]
     flat: dict[Formula, None] = {}
     for child in children:
         if child == TRUE:

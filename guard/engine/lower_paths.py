@@ -12,8 +12,9 @@ import enum
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import lru_cache
 
+from guard.data import dataclass
 from guard.engine.kernel_plan import (
     COMM_MAX,
     NAME_MAX,
@@ -34,7 +35,7 @@ from guard.engine.lower_formula import (
     negate,
     unknown,
 )
-from guard.engine.paths import normalise
+from guard.paths import normalise
 
 _WILDCARD = re.compile(r"[*?\[\\]")
 # What these names lead to differs from process to process.
@@ -77,6 +78,8 @@ class PathView:
         return holds(self.subject, (Name(text, match),))
 
 
+# The same comparison is lowered for every kind of event, and macros repeat it.
+@lru_cache(maxsize=2048)
 def lower_path(view: PathView, operator: str, values: tuple[str, ...], text: str) -> Formula:
     """`view operator values`; `text` is the comparison as written, for messages."""
     if view.presence is not Presence.ALWAYS and not view.root and operator in {"!=", "exists"}:

@@ -6,9 +6,9 @@ Bodies are shared, not copied: a macro that a hundred rules use exists once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from guard.data import dataclass
 from guard.engine.diagnostics import Code, Diagnostic, did_you_mean
 from guard.engine.source import Location, MappedText
 from guard.engine.syntax import And, Check, Expr, MacroRef, Not, Or, Span

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
+from guard.data import dataclass
 from guard.engine.diagnostics import did_you_mean, nearest
 from guard.engine.syntax import Span
 from guard.engine.syntax_issue import (

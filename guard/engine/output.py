@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from guard.alert import FieldValue
+from guard.data import dataclass
 from guard.engine import ir, syntax
 from guard.engine.check import Checker
 from guard.engine.compile import getter

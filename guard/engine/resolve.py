@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from guard.alert import Action, Priority
+from guard.data import dataclass
 from guard.engine import syntax
 from guard.engine.diagnostics import Code, Diagnostic, Severity
 from guard.engine.expand import Lists, TooLongError, one_level

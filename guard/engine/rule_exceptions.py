@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+from guard.data import dataclass, replace
 from guard.engine.diagnostics import Code, Diagnostic, Severity, did_you_mean
 from guard.engine.items import ExceptionItem, ExceptionValue
 from guard.engine.nodes import Mapping, Node, Scalar

@@ -9,7 +9,7 @@ a load end to end, so a node copied from a macro keeps its place, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from guard.data import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from guard.data import dataclass
 from guard.engine.syntax import Span
 
 BLANKS = " \t\b\r\n"

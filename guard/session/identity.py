@@ -6,9 +6,9 @@ import contextlib
 import os
 import pwd
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from guard.data import dataclass
 from guard.errors import UsageError
 
 # What sudo sets by itself: never the user's own choice.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from guard.alert import Alert
 from guard.bpf.sensor import Batch, Counters
 from guard.config import Settings
+from guard.data import dataclass
 from guard.enforce.plan import Enforcement
 from guard.engine.constants import Constants
 from guard.event import Event

@@ -11,9 +11,9 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NoReturn
 
+from guard.data import dataclass
 from guard.errors import EXIT_GUARD, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, LaunchError
 from guard.session import syscalls
 from guard.session.cgroup import SessionCgroup

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from guard.bpf.sensor import Counters
+from guard.data import dataclass
 from guard.errors import EXIT_TIMEOUT
 
 

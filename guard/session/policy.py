@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import guard.policies
+from guard.data import dataclass
 from guard.engine import ir
 from guard.engine.constants import Constants
 from guard.engine.diagnostics import Diagnostic, nearest, render

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from guard.data import dataclass
 from guard.engine.cases import CONSTANTS, check_case, read_cases, untested
 from guard.engine.detector import Detector
 from guard.engine.diagnostics import Diagnostic, render

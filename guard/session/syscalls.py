@@ -10,7 +10,8 @@ import os
 import signal
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from guard.data import dataclass
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -6,12 +6,12 @@ import heapq
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from guard.bpf.decode import Decoder
 from guard.bpf.layout import Layout
+from guard.data import dataclass
 from guard.errors import RecordError
 from guard.event import Event
 from guard.store import violation

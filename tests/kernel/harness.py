@@ -9,7 +9,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from itertools import count
 from pathlib import Path
@@ -136,9 +137,7 @@ class Session:
         os.close(descriptor)
         self.sensor = LiveSensor(self.program, self.decoder)
 
-    def configure(
-        self, level: str = "all", observe: Iterable[str] = (), **config: object
-    ) -> None:
+    def configure(self, level: str = "all", observe: Iterable[str] = (), **config: object) -> None:
         """Record `level`; events of the kinds in `observe` are candidates."""
         kinds = self.layout.enum("event_kind")
         lists = self.layout.struct("term_list")
@@ -170,7 +169,8 @@ class Session:
 
     def members(self) -> list[int]:
         """Processes of the session that live, pending ones included."""
-        return [int.from_bytes(key, "little") for key in self.program.map("programs_by_tgid").keys()]
+        keys = self.program.map("programs_by_tgid").keys()
+        return [int.from_bytes(key, "little") for key in keys]
 
     def counters(self) -> Counters:
         return self.sensor.counters()
@@ -220,9 +220,7 @@ class Session:
         before, started_ns = self.counters(), self.now_ns()
         events.clear()
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-            started = self.start(
-                command, output=output.fileno(), errors=errors.fileno(), **options
-            )
+            started = self.start(command, output=output.fileno(), errors=errors.fileno(), **options)
             started.go()
             if meanwhile is not None:
                 meanwhile()
@@ -294,7 +292,7 @@ class Command:
                 _kill(pid)
             self.process.kill()
             self.process.wait()
-            raise TimeoutError(f"{self.process.args} did not end")
+            raise TimeoutError(f"{self.process.args!r} did not end")
 
 
 def cgroup_root() -> Path:
@@ -304,6 +302,25 @@ def cgroup_root() -> Path:
         if kind == "cgroup2":
             return Path(place)
     raise FileNotFoundError("no cgroup2 file system is mounted")
+
+
+@contextmanager
+def deep_directory(place: Path, levels: int, name: str = "d") -> Iterator[str]:
+    """A directory `levels` below `place`, as a path that leads there at once.
+
+    Made outside the session, for a process inside pays for its depth at every call.
+    """
+    folder = os.open(place, os.O_PATH)
+    for _ in range(levels):
+        os.mkdir(name, dir_fd=folder)
+        inner = os.open(name, os.O_PATH, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    try:
+        yield f"/proc/self/fd/{folder}"
+    finally:
+        os.close(folder)
+        subprocess.run(["rm", "-rf", place / name], check=True)
 
 
 def wait_until(condition: Callable[[], object], timeout: float = 10.0) -> None:
@@ -319,10 +336,8 @@ def kernel_dev(stat: os.stat_result) -> int:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _text(descriptor: int) -> str:

@@ -37,10 +37,14 @@ def expected(line: dict[str, Any], place: Path, *, side: str) -> dict[str, objec
         ends = {f"{side}_addr": packed(line["address"]), f"{side}_port": line["port"]}
         protocol = PROTOCOLS[line["type"]]
     nowhere = {"local_addr": NOWHERE, "remote_addr": NOWHERE, "local_port": 0, "remote_port": 0}
-    return nowhere | {
-        "family": family(line),
-        "type": line["type"],
-        "protocol": protocol,
-        "fd": line["fd"],
-        "path": path,
-    } | ends
+    return (
+        nowhere
+        | {
+            "family": family(line),
+            "type": line["type"],
+            "protocol": protocol,
+            "fd": line["fd"],
+            "path": path,
+        }
+        | ends
+    )

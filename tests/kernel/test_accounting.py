@@ -86,7 +86,9 @@ def test_a_flood_of_a_tiny_buffer_nobody_reads(kinds, dropped, tiny, trigger, pl
     assert FLOOD - 100 < getattr(counters, dropped) <= lost
     after = sum(seen_per_cpu(tiny)) - sum(before)
     last = {event.cpu: event.seq for event in run.events}
-    behind = sum(number - last.get(cpu, before[cpu]) for cpu, number in enumerate(seen_per_cpu(tiny)))
+    behind = sum(
+        number - last.get(cpu, before[cpu]) for cpu, number in enumerate(seen_per_cpu(tiny))
+    )
     assert after == counters.seen
     assert lost == lost_by_numbers(before, run) + behind
 
@@ -99,7 +101,9 @@ def test_a_flood_of_a_tiny_buffer_that_is_read(tiny, trigger, place):
     in_order(run)
     counters = run.counters
     last = {event.cpu: event.seq for event in run.events}
-    behind = sum(number - last.get(cpu, before[cpu]) for cpu, number in enumerate(seen_per_cpu(tiny)))
+    behind = sum(
+        number - last.get(cpu, before[cpu]) for cpu, number in enumerate(seen_per_cpu(tiny))
+    )
     assert balanced(counters)
     assert len(run.events) == counters.candidate + counters.record
     assert counters.dropped_record > 0

@@ -20,10 +20,16 @@ WAYS = {
     "through a symlink": ("./alias", RAN),
     "found in PATH": ("/bin/sh", "-c", f"PATH=$PWD; bad {RAN}; :"),
     "by way of ..": ("/bin/sh", "-c", f"mkdir d; d/../bad {RAN}; :"),
-    "by descriptor": (*PYTHON, f"import os; os.execve(os.open('bad', os.O_PATH), ['bad', '{RAN}'], {{}})"),
+    "by descriptor": (
+        *PYTHON,
+        f"import os; os.execve(os.open('bad', os.O_PATH), ['bad', '{RAN}'], {{}})",
+    ),
     "through /proc/self/fd": ("/bin/sh", "-c", f"exec 3<bad; exec /proc/self/fd/3 {RAN}"),
     "after it was renamed": ("/bin/sh", "-c", f"mv bad good; ./good {RAN}; :"),
-    "as an interpreter": ("/bin/sh", "-c", f"printf '#!%s {RAN}\\n' $PWD/bad >script; chmod +x script; ./script; :"),
+    "as an interpreter": (
+        "/bin/sh", "-c",
+        f"printf '#!%s {RAN}\n' $PWD/bad >script; chmod +x script; ./script; :",
+    ),
     "through vfork": (*PYTHON, f"import subprocess; subprocess.run(['./bad', '{RAN}'])"),
     "through a bind mount": (
         "unshare", "-m", "/bin/sh", "-c", f": >other && mount --bind bad other && ./other {RAN}; :",
@@ -46,7 +52,9 @@ def execs(program):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_works_unguarded(way, bad, place):
-    ran = subprocess.run(WAYS[way], cwd=place, capture_output=True, text=True, timeout=20)
+    ran = subprocess.run(
+        WAYS[way], cwd=place, capture_output=True, text=True, timeout=20, check=True
+    )
     assert RAN in ran.stdout
 
 
@@ -62,7 +70,9 @@ def test_a_denied_program(way, session, bad, place):
 
 
 def test_a_denied_directory_of_programs(session, bad, place):
-    with in_force(session, rule(f"evt.type in (execve, execveat) and proc.exepath pmatch ({place})")):
+    with in_force(
+        session, rule(f"evt.type in (execve, execveat) and proc.exepath pmatch ({place})")
+    ):
         run = session.run(["./bad", RAN], cwd=place)
 
     assert RAN not in run.output
@@ -80,7 +90,9 @@ def test_a_denied_name(session, bad, place):
 
 
 def test_a_program_in_memory(session, trigger, place):
-    with in_force(session, rule("evt.type in (execve, execveat) and proc.is_exe_from_memfd = true")):
+    with in_force(
+        session, rule("evt.type in (execve, execveat) and proc.is_exe_from_memfd = true")
+    ):
         run = session.run([trigger, "memfd_exec", 1], cwd=place)
 
     (event,) = verdicts(run)
@@ -88,7 +100,7 @@ def test_a_program_in_memory(session, trigger, place):
 
 
 def test_a_copy_is_another_program(session, bad, place):
-    """The limit of rules on paths; a rule on the name of programs goes further, and can be forged."""
+    """The limit of rules on paths; a rule on names goes further, and can be forged."""
     with in_force(session, execs(bad)):
         run = session.run(["/bin/sh", "-c", f"cp bad copy; ./copy {RAN}"], cwd=place)
 

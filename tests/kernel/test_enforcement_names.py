@@ -102,7 +102,9 @@ def test_the_same_elsewhere(act, session, tree, place):
     assert [] == verdicts(run)
 
 
-@pytest.mark.parametrize("name", ["tree/inner/../inner/file", "./tree/inner/file", "tree//inner/file"])
+@pytest.mark.parametrize(
+    "name", ["tree/inner/../inner/file", "./tree/inner/file", "tree//inner/file"]
+)
 def test_a_text_that_is_not_plain_is_left_to_user_space(name, session, trigger, tree, place):
     """The kernel wakes it; the path it gets is normalised."""
     with in_force(session, changes("file_unlink", tree)):
@@ -115,7 +117,9 @@ def test_a_text_that_is_not_plain_is_left_to_user_space(name, session, trigger, 
 
 def test_a_name_that_did_not_exist(session, place):
     """Also below directories that are made later."""
-    with in_force(session, rule(f"evt.type in (mkdir, mkdirat) and guard.path pmatch ({place}/new/tree)")):
+    with in_force(
+        session, rule(f"evt.type in (mkdir, mkdirat) and guard.path pmatch ({place}/new/tree)")
+    ):
         run = session.run(["mkdir", "-p", "new/tree/inner"], cwd=place)
 
     (event,) = verdicts(run)

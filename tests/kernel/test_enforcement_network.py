@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import socket
 import subprocess
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from guard.event import FLAG_CANDIDATE, VERDICT_DENIED
+from tests.kernel.harness import cgroup_root
 from tests.kernel.policy import SENDS, in_force, rule, verdicts, was_killed
 from tests.kernel.sockets import NOWHERE, packed
 
@@ -64,7 +66,9 @@ def test_works_unguarded(way, trigger, place):
     operation, address, kind, *_rest = way
     with server(address, kind) as (listening, port):
         command = [trigger, operation, str(COUNT), address, str(port)]
-        ran = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=20)
+        ran = subprocess.run(
+            command, cwd=place, capture_output=True, text=True, timeout=20, check=True
+        )
         came = arrivals(listening)
 
     assert COUNT == ran.stdout.count('"call"') - ran.stdout.count('"res": -')
@@ -115,7 +119,7 @@ def test_a_denied(by, way, session, trigger, place):
 
 @by_way
 def test_another_port_works(way, session, trigger, place):
-    operation, address, kind, event_kind, _call = way
+    operation, address, kind, _event_kind, _call = way
     with server(address, kind) as (listening, port):
         with in_force(session, rule(f"{SENDS} and fd.sport = {port ^ 1}")):
             run = session.run([trigger, operation, COUNT, address, port], cwd=place)
@@ -130,8 +134,7 @@ def test_another_port_works(way, session, trigger, place):
 def test_only_what_a_program_does(operation, session, trigger, place):
     """The rule excepts the program, by what it was started from."""
     kind = socket.SOCK_DGRAM if "udp" in operation else socket.SOCK_STREAM
-    (place / "other").write_bytes(open_bytes(trigger))
-    (place / "other").chmod(0o755)
+    shutil.copy(trigger, place / "other")
     with server("127.0.0.1", kind) as (listening, port):
         text = rule(f"{SENDS} and fd.sport = {port} and not proc.exepath = {trigger}")
         with in_force(session, text):
@@ -142,11 +145,6 @@ def test_only_what_a_program_does(operation, session, trigger, place):
             assert (COUNT, 0) == (came, arrivals(listening))
     assert [] == verdicts(good)
     assert COUNT == len(verdicts(bad))
-
-
-def open_bytes(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def test_a_kill_instead_of_a_refusal(session, trigger, place):
@@ -163,8 +161,6 @@ def test_a_kill_instead_of_a_refusal(session, trigger, place):
 
 def test_a_process_moved_to_another_cgroup_is_not_refused_but_killed(session, trigger, place):
     """Out of reach of the hook that refuses, the end of the call still decides."""
-    from tests.kernel.harness import cgroup_root
-
     code = f'echo $$ >{cgroup_root()}/cgroup.procs; exec "$0" connect_tcp4 {COUNT} 127.0.0.1 "$1"'
     with (
         server("127.0.0.1", socket.SOCK_STREAM) as (_listening, port),
@@ -188,7 +184,9 @@ def test_a_denied_unix_socket(name, field, session, trigger, place):
         listening.listen(8)
         command = [trigger, "connect_unix", COUNT, place / name]
         text = rule(f"evt.type = connect and {field} = {place}/real.sock")
-        free = subprocess.run(list(map(str, command)), cwd=place, capture_output=True, timeout=20)
+        free = subprocess.run(
+            list(map(str, command)), cwd=place, capture_output=True, timeout=20, check=True
+        )
         with in_force(session, text):
             run = session.run(command, cwd=place)
 

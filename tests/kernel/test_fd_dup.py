@@ -25,9 +25,7 @@ def test_a_socket_put_on_a_standard_descriptor(call, kind, session, trigger, pla
         else:
             local = "127.0.0.1" if line["family"] == socket.AF_INET else "::1"
             want |= {"local_addr": packed(local), "local_port": port}
-        run.check(
-            event, call=call, pid=line["pid"], res=line["res"], new_fd=line["new_fd"], **want
-        )
+        run.check(event, call=call, pid=line["pid"], res=line["res"], new_fd=line["new_fd"], **want)
 
 
 def test_other_descriptors_are_none_of_it(session, place):

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from guard.event import FLAG_TEXT_PATH, FLAG_TRUNCATED
+from tests.kernel.harness import deep_directory
 
 pytestmark = pytest.mark.kernel
 COUNT = 7
@@ -21,24 +22,42 @@ def deep(place):
     subprocess.run(["rm", "-rf", "--", *place.iterdir()], check=True)
 
 
-@pytest.mark.parametrize("levels", [997, 4000])
-def test_deep_directories(levels, session, trigger, deep):
-    """Beyond 4096 bytes the path keeps its end and says that it is not complete."""
+def test_a_thousand_levels(session, trigger, deep):
+    """Made and entered one by one; each path is whole."""
+    levels = 997
     run = session.run([trigger, "deep", COUNT, levels], cwd=deep)
 
-    tail = "/d" * levels
     for line, event in run.pairs("file_open", COUNT):
-        whole = f"{deep}{tail}/{line['path']}"
-        truncated = len(whole) > LONGEST
-        assert truncated == (levels == 4000)
-        assert FLAG_TRUNCATED * truncated == event.flags
+        assert (0, f"{deep}{'/d' * levels}/{line['path']}") == (event.flags, event.path)
+    entered = [event.path for event in run.of("process_chdir")]
+    assert [f"{deep}{'/d' * level}" for level in range(1, levels + 1)] == entered
+    assert levels == len(run.of("file_mkdir"))
+
+
+@pytest.mark.parametrize("levels", [2500, 4000])
+def test_too_deep_for_a_path(levels, session, trigger, place):
+    """The path keeps its end and says that it is not complete."""
+    with deep_directory(place, levels) as folder:
+        run = session.run([trigger, "openat", COUNT], cwd=folder)
+
+    opened = [event for event in run.of("file_open") if "file-" in event.path]
+    assert COUNT == len(opened) == len(run.lines)
+    for line, event in zip(run.lines, opened, strict=True):
+        whole = f"{place}{'/d' * levels}/{line['path']}"
+        assert FLAG_TRUNCATED == event.flags
         assert whole.endswith(event.path)
+        assert LONGEST - 1 <= len(event.path) <= LONGEST
+
+
+@pytest.mark.parametrize("levels", [2500, 4000])
+def test_a_text_below_a_directory_that_is_too_deep(levels, session, trigger, place):
+    with deep_directory(place, levels) as folder:
+        run = session.run([trigger, "mkdir", COUNT], cwd=folder)
+
+    for line, event in zip(run.lines, run.of("file_mkdir"), strict=True):
+        assert FLAG_TRUNCATED | FLAG_TEXT_PATH == event.flags
+        assert len(event.path) <= LONGEST
         assert event.path.endswith(f"/d/d/d/{line['path']}")
-        if truncated:
-            assert LONGEST - 1 <= len(event.path) <= LONGEST
-        else:
-            assert whole == event.path
-    assert 2 * levels + COUNT <= len(run.events)
 
 
 def test_deep_directories_of_long_names(session, trigger, deep):

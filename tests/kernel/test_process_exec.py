@@ -178,7 +178,9 @@ def test_the_environment_only_when_asked_for(session, trigger, place):
 
     (event,) = run.of("process_exec")
     # The shell that starts the command adds the directory it is in.
-    assert {"ONE=1", "TWO=two words"} <= set(event.env) <= {"ONE=1", "TWO=two words", f"PWD={place}"}
+    assert (
+        {"ONE=1", "TWO=two words"} <= set(event.env) <= {"ONE=1", "TWO=two words", f"PWD={place}"}
+    )
 
 
 def test_a_failure_is_no_event(session, trigger, place):

@@ -21,15 +21,11 @@ def test_entered_by_setns(session, trigger, place):
     run = session.run([trigger, "setns", COUNT], cwd=place)
 
     for line, event in run.pairs("process_namespace", COUNT):
-        run.check(
-            event, pid=line["pid"], call="setns", res=0, ns_flags=NEWUTS, fd=line["fd"]
-        )
+        run.check(event, pid=line["pid"], call="setns", res=0, ns_flags=NEWUTS, fd=line["fd"])
 
 
 def test_refused(session, trigger, place):
     run = session.run([trigger, "unshare", COUNT], cwd=place, user=65534, group=65534)
 
     for line, event in run.pairs("process_namespace", COUNT):
-        run.check(
-            event, pid=line["pid"], call="unshare", res=-errno.EPERM, ns_flags=NEWUTS, fd=-1
-        )
+        run.check(event, pid=line["pid"], call="unshare", res=-errno.EPERM, ns_flags=NEWUTS, fd=-1)

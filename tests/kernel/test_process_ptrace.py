@@ -40,9 +40,7 @@ def test_a_process_traced(guarded, outsider, session, trigger, place):
 
 
 def test_a_refused_request(session, trigger, place):
-    run = session.run(
-        [trigger, "ptrace", COUNT, os.getpid()], cwd=place, user=65534, group=65534
-    )
+    run = session.run([trigger, "ptrace", COUNT, os.getpid()], cwd=place, user=65534, group=65534)
 
     for _line, event in run.pairs("process_ptrace", COUNT):
         run.check(

@@ -13,9 +13,7 @@ USER_CALLS = ("setuid", "setreuid", "setresuid")
 GROUP_CALLS = ("setgid", "setregid", "setresgid")
 
 
-@pytest.mark.parametrize(
-    "call", [*USER_CALLS, "setfsuid", *GROUP_CALLS, "setfsgid", "setgroups"]
-)
+@pytest.mark.parametrize("call", [*USER_CALLS, "setfsuid", *GROUP_CALLS, "setfsgid", "setgroups"])
 def test_changed_by(call, session, trigger, place):
     """All user ids: no capability is left. Other calls keep them; setfsuid keeps the permitted."""
     run = session.run([trigger, call, COUNT], cwd=place)
@@ -24,7 +22,7 @@ def test_changed_by(call, session, trigger, place):
     if call in USER_CALLS:
         permitted = effective = 0
     if call == "setfsuid":
-        # The capabilities on files: chown, dac_*, fowner, fsetid, linux_immutable, mknod, mac_override.
+        # Those on files: chown, dac_*, fowner, fsetid, linux_immutable, mknod, mac_override.
         effective &= ~0x10800021F
     for line, event in run.pairs("process_setuid", COUNT):
         run.check(

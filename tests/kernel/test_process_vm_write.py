@@ -23,6 +23,4 @@ def test_a_refused_target_outside(call, session, trigger, place):
     run = session.run([trigger, call, COUNT, os.getpid()], cwd=place, user=65534, group=65534)
 
     for _line, event in run.pairs("process_vm_write", COUNT):
-        run.check(
-            event, call=call, res=-errno.EPERM, target_pid=os.getpid(), target_guarded=0
-        )
+        run.check(event, call=call, res=-errno.EPERM, target_pid=os.getpid(), target_guarded=0)

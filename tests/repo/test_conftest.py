@@ -22,7 +22,7 @@ def run(folder, *, require):
     (folder / "conftest.py").write_bytes(CONFTEST.read_bytes())
     (folder / "test_sample.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", "--rootdir", folder]
-    environ = os.environ | {"GUARD_TEST_REQUIRE": "1" if require else "", "TERM": "dumb"}
+    environ = os.environ | {"GUARD_REQUIRE": "1" if require else "", "TERM": "dumb"}
     return subprocess.run(
         command, cwd=folder, env=environ, capture_output=True, text=True, check=False
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
+from guard.data import dataclass
 from guard.engine.constants import Constants
 from guard.event import Event, Process
 

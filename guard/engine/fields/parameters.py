@@ -9,14 +9,14 @@ from __future__ import annotations
 import errno
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from operator import attrgetter
 
+from guard.data import dataclass
 from guard.engine import flags
 from guard.engine.fields import descriptor, process
 from guard.engine.fields.definition import Context, FieldType, Getter, Value
-from guard.engine.paths import join
 from guard.event import Process, SocketEvent
+from guard.paths import join
 
 MISSING = "<NA>"
 _UNSET_ID = 0xFFFFFFFF

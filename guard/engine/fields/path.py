@@ -7,7 +7,6 @@ from operator import attrgetter
 
 from guard.engine.fields.definition import Context, FieldDef, FieldType, Getter, field, memoised
 from guard.engine.fields.descriptor import is_done
-from guard.engine.paths import join, relative_to
 from guard.event import (
     Event,
     FileChmod,
@@ -30,6 +29,7 @@ from guard.event import (
     ProcessChdir,
     ProcessExec,
 )
+from guard.paths import join, relative_to
 
 _PathOf = Callable[[Event], str]
 

@@ -111,12 +111,10 @@ def test_task_state_is_stored_by_pidfd(program: Program):
         os.close(pidfd)
 
 
-def test_all_programs_load_and_handlers_are_set(object_path: Path):
+def test_all_programs_load(object_path: Path):
     """The whole object passes this kernel's verifier; closing removes all of it."""
     with Program.open(object_path) as program:
         program.load()
-        handlers = [name for name in program.program_names if name.startswith("handle_")]
-        assert len(list(program.map("handlers").keys())) >= len(handlers) > 0
         program.attach("process_exit")
         program.detach("process_exit")
         program.attach("process_exit")
