@@ -66,9 +66,10 @@ def measure(way: str, folder: Path, lost: list[object]) -> dict[str, float]:
     command = [*WORKLOAD, str(work), str(result)]
     if way == "in a session":
         subprocess.run(
-            [*GUARD, "--quiet", "--workspace", str(work), "--report-dir", str(report), "--", *command],
-            check=True, cwd=work,
-        )  # fmt: skip
+            [*GUARD, "--quiet", f"--workspace={work}", f"--report-dir={report}", "--", *command],
+            check=True,
+            cwd=work,
+        )
         lost.append(json.loads((report / "meta.json").read_text())["lost"])
     elif way == "beside a session":
         with idle_session():

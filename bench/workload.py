@@ -46,7 +46,7 @@ def make_tree(folder: Path) -> None:
     (folder / "c").mkdir()
     for number in range(C_FILES):
         (folder / "c" / f"m{number}.c").write_text(
-            f'#include <stdio.h>\n#include <stdlib.h>\nint f{number}(void) {{ return puts("x"); }}\n'
+            f'#include <stdio.h>\n#include <stdlib.h>\nint f{number}(void) {{ return puts("x"); }}'
         )
     (folder / "python").mkdir()
     for number in range(300):

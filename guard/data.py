@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 _Class = TypeVar("_Class", bound=type)
-_Instance = TypeVar("_Instance")
+_DEFAULTS = "_defaults"
 
 
 def _dataclass(*, frozen: bool, slots: bool, eq: bool = True) -> Callable[[_Class], _Class]:
@@ -41,18 +41,14 @@ __all__ = ["dataclass", "replace"]
 
 
 def _by_identity(cls: _Class) -> _Class:
-    own = [
-        name
-        for name, kind in cls.__dict__.get("__annotations__", {}).items()
-        if not kind.startswith("ClassVar")
-    ]
+    own = [name for name, kind in _annotations(cls).items() if not kind.startswith("ClassVar")]
     names = (*getattr(cls, "__match_args__", ()), *own)
     body = {k: v for k, v in cls.__dict__.items() if k not in ("__dict__", "__weakref__")}
     given = {name: body.pop(name) for name in own if name in body}
     body |= _SHARED
     body["__slots__"] = tuple(own)
     body["__match_args__"] = names
-    body["_defaults"] = {**getattr(cls, "_defaults", {}), **given}
+    body[_DEFAULTS] = {**getattr(cls, _DEFAULTS, {}), **given}
     # A tuple of the values; of a single one the value itself, of none the class.
     body["_values"] = attrgetter(*names or ("__class__",))
 
@@ -77,7 +73,8 @@ def _by_value(cls: _Class) -> _Class:
 
 
 def _initializer(cls: Any) -> Callable[..., None]:
-    names, defaults = cls.__match_args__, cls._defaults
+    names: tuple[str, ...] = cls.__match_args__
+    defaults: Mapping[str, object] = getattr(cls, _DEFAULTS)
     head = ", ".join(f"{name}=_defaults[{name!r}]" if name in defaults else name for name in names)
     body = "".join(f"\n    _set(self, {name!r}, {name})" for name in names)
     scope: dict[str, Any] = {"_defaults": defaults, "_set": object.__setattr__}
@@ -87,12 +84,12 @@ def _initializer(cls: Any) -> Callable[..., None]:
     return made
 
 
-def _equal(self: Any, other: Any) -> bool:
+def _equal(self: Any, other: Any) -> object:
     if self is other:
         return True
     if self.__class__ is not other.__class__:
         return NotImplemented
-    return bool(self._values(self) == other._values(other))
+    return self._values(self) == self._values(other)
 
 
 def _hash(self: Any) -> int:
@@ -114,21 +111,26 @@ def _reduce(self: Any) -> tuple[type, tuple[object, ...]]:
     return self.__class__, tuple([getattr(self, name) for name in self.__match_args__])
 
 
+def _annotations(cls: type) -> Mapping[str, str]:
+    # Of the class itself, as they are written. Texts: every module asks for that.
+    found: Mapping[str, str] = vars(cls).get("__annotations__", {})
+    return found
+
+
 class _StandardFields:
     """What `dataclasses.fields` and its kin ask a class for."""
 
     def __get__(self, instance: object, owner: Any) -> Mapping[str, Any]:
-        from dataclasses import field, make_dataclass  # noqa: PLC0415  see _refuse
+        from dataclasses import MISSING, field, make_dataclass  # noqa: PLC0415  see _refuse
 
         kinds: dict[str, str] = {}
         for base in reversed(owner.__mro__):
-            kinds |= base.__dict__.get("__annotations__", {})
+            kinds |= _annotations(base)
+        defaults: Mapping[str, Any] = getattr(owner, _DEFAULTS)
         twin = make_dataclass(
             owner.__name__,
             [
-                (name, kinds[name], field(default=owner._defaults[name]))
-                if name in owner._defaults
-                else (name, kinds[name])
+                (name, kinds[name], field(default=defaults.get(name, MISSING)))
                 for name in owner.__match_args__
             ],
         )

@@ -192,7 +192,8 @@ class _Source:
         if joined:
             # Joined from text: made plain here, once for everybody, unless its beginning is lost.
             lines.append(f"    if _flags & {FLAG_TEXT_PATH | FLAG_TRUNCATED} == {FLAG_TEXT_PATH}:")
-            lines += [f"        event.{p} = normalise(event.{p}) if event.{p} else ''" for p in joined]
+            for part in joined:
+                lines.append(f"        event.{part} = normalise(event.{part}) if event.{part} else ''")
         lines += ["    event.__class__ = cls", "    return event"]
         return "\n".join(lines)
 

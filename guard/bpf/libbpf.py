@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes import (
     CFUNCTYPE,
     POINTER,
@@ -75,6 +77,10 @@ class ProgLoadOpts(Structure):
     )
 
 
+class MapBatchOpts(Structure):
+    _fields_ = (("sz", c_size_t), ("elem_flags", c_uint64), ("flags", c_uint64))
+
+
 class IterTask(Structure):
     """The part of union bpf_iter_link_info that selects tasks."""
 
@@ -110,6 +116,10 @@ _SIGNATURES: dict[str, tuple[type | None, tuple[object, ...]]] = {
     "bpf_map__max_entries": (c_uint32, (c_void_p,)),
     "bpf_map__set_max_entries": (c_int, (c_void_p, c_uint32)),
     "bpf_map_update_elem": (c_int, (c_int, c_void_p, c_void_p, c_uint64)),
+    "bpf_map_update_batch": (
+        c_int,
+        (c_int, c_void_p, c_void_p, POINTER(c_uint32), POINTER(MapBatchOpts)),
+    ),
     "bpf_map_lookup_elem": (c_int, (c_int, c_void_p, c_void_p)),
     "bpf_map_delete_elem": (c_int, (c_int, c_void_p)),
     "bpf_map_get_next_key": (c_int, (c_int, c_void_p, c_void_p)),
@@ -155,6 +165,20 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within it libbpf calls nobody with its messages.
+
+    They are over a thousand for one load, most of them for debugging, and each waits
+    for the interpreter's lock: loading would take as long as what runs beside it.
+    """
+    library().libbpf_set_print(_NO_PRINT)
+    try:
+        yield
+    finally:
+        library().libbpf_set_print(_print)
+
+
 def last_errno() -> int:
     """Positive errno of the last call that failed in this thread."""
     return ctypes.get_errno()
@@ -196,3 +220,4 @@ def _capture(level: int, pattern: int, arguments: int) -> int:
 
 
 _print = _PrintFunction(_capture)
+_NO_PRINT = ctypes.cast(None, _PrintFunction)

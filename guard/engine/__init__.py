@@ -9,10 +9,3 @@ part of a policy. A *detector* takes one *event* after the other and gives the
 *alert* of the first rule that matches. The *kernel plan* is what of a policy
 the kernel can decide by itself.
 """
-
-from guard.engine.constants import Constants
-from guard.engine.detector import Detector
-from guard.engine.loader import LoadResult, load
-from guard.engine.source import Source
-
-__all__ = ["Constants", "Detector", "LoadResult", "Source", "load"]

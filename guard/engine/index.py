@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from guard.alert import Action
+from guard.data import dataclass
 from guard.engine import ir
 from guard.engine.compile import Compiler, cost, merge_key, merged
 from guard.engine.compile import Test as Matcher
@@ -106,10 +106,10 @@ class _Candidate:
         return self.order, compiler.compile(_all_of(self.parts)), self.rule
 
 
-@dataclass(slots=True)
 class _Gate:
-    alternatives: list[ir.Expr] = field(default_factory=list)
-    candidates: list[_Candidate] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.alternatives: list[ir.Expr] = []
+        self.candidates: list[_Candidate] = []
 
 
 def _branches(candidates: Sequence[_Candidate], compiler: Compiler) -> Iterator[Branch]:

@@ -7,9 +7,11 @@ import os
 import pytest
 
 from guard.alert import Action, Priority, Verdict
-from guard.engine import Detector, Source, load
+from guard.engine.detector import Detector
 from guard.engine.fields import Context
 from guard.engine.index import branches_by_call, first_match
+from guard.engine.loader import load
+from guard.engine.source import Source
 from tests.unit.engine.events import CONSTANTS, make_event, make_process
 from tests.unit.engine.interpreter import evaluate
 

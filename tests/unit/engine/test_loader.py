@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from guard.alert import Action
-from guard.engine import Source, load
 from guard.engine.diagnostics import Code, Severity, render
+from guard.engine.loader import load
+from guard.engine.source import Source
 from tests.unit.engine.events import CONSTANTS
 
 RULE = """\
