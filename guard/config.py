@@ -16,6 +16,9 @@ from pathlib import Path
 from guard.errors import UsageError
 
 
+DEFAULT_POLICY = "default"
+
+
 class Choice(enum.Enum):
     """A setting with a fixed set of words."""
 
@@ -61,7 +64,7 @@ class Settings:
     """One session's settings."""
 
     command: tuple[str, ...]
-    policy: str = "default"  # shipped name, or path of a file
+    policy: str = DEFAULT_POLICY  # shipped name, or path of a file
     rules: tuple[Path, ...] = ()  # files loaded after the policy
     workspace: Path = Path()  # absolute; default: the working directory
     user: str | None = None  # default: who called sudo
@@ -140,7 +143,9 @@ def _check(settings: Settings) -> None:
     if not settings.command:
         raise UsageError("no command given", help="write it after `--`: guard run -- COMMAND")
     if settings.timeout_s is not None and settings.timeout_s <= 0:
-        raise UsageError(f"timeout `{settings.timeout_s:g}` is not positive")
+        raise UsageError(
+            f"timeout `{settings.timeout_s:g}` is not positive", help="give a number of seconds"
+        )
     for name in ("candidate_bytes", "record_bytes"):
         size = getattr(settings, name)
         if size < _PAGE or size & (size - 1):

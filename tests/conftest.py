@@ -10,8 +10,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import Phase, settings
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+# A failing example is found and made small; explaining it besides can take minutes.
+settings.register_profile(
+    "guard", deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
+)
+settings.load_profile("guard")
 
 OBJECT = Path(__file__).parents[1] / "guard" / "bpf" / "guard.bpf.o"
 

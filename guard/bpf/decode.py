@@ -193,7 +193,7 @@ class _Source:
             # Joined from text: made plain here, once for everybody, unless its beginning is lost.
             lines.append(f"    if _flags & {FLAG_TEXT_PATH | FLAG_TRUNCATED} == {FLAG_TEXT_PATH}:")
             for part in joined:
-                lines.append(f"        event.{part} = normalise(event.{part}) if event.{part} else ''")
+                lines.append(f"        if event.{part}: event.{part} = normalise(event.{part})")
         lines += ["    event.__class__ = cls", "    return event"]
         return "\n".join(lines)
 

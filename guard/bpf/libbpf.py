@@ -220,4 +220,4 @@ def _capture(level: int, pattern: int, arguments: int) -> int:
 
 
 _print = _PrintFunction(_capture)
-_NO_PRINT = ctypes.cast(None, _PrintFunction)
+_NO_PRINT = _PrintFunction()

@@ -262,6 +262,10 @@ SUBPROGRAM int match_object(struct scratch *s, struct policy_config *cfg, __u64 
 	if (!tag)
 		return 0; /* the policy was replaced meanwhile */
 	depth = walk->depth;
+	/* A known object may have got another name since: one that would excuse it
+	 * counts only if it had it then, and its tag says so. */
+	for (i = 0; !depth && i < POLICY_OBJECT_WORDS; i++)
+		s->bits.word[i] &= ~cfg->name_excuses.word[i];
 	for (i = 0; i < POLICY_MAX_EDGES; i++) {
 		if (i >= depth || !tag->has_edges)
 			break;

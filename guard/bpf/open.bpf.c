@@ -111,6 +111,7 @@ SUBPROGRAM int open_event(struct scratch *s, struct policy_config *cfg, struct t
 		return 0;
 	open = &s->open;
 	event = (void *)s->data;
+	s->text_length = 0;
 	attributes = open_gather(s);
 	bits_begin(s, cfg, attributes, s->call.call, me);
 	/* However a descriptor was come by: a rule that stops opens stops it. */

@@ -186,6 +186,7 @@ struct policy_config {
 	__u32 capture_env;
 	__u64 wake_interval_ns;
 	struct object_bits path_mask; /* bits decided from a file's path or name */
+	struct object_bits name_excuses; /* bits that a known inode does not get from a new name */
 	__u64 name_lengths[4];	 /* bit n-1: some NAME_EXACT predicate has n bytes */
 	__u64 suffix_lengths[4]; /* bit n-1: some NAME_SUFFIX predicate has n bytes */
 	__u64 kinds_fail_closed; /* bit KIND: a deny or kill term needs a path */

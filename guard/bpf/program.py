@@ -23,6 +23,7 @@ from guard.errors import GuardError, PrivilegeError, UnsupportedError
 _CALL_MAP = "calls"
 _SCRATCH_MAP = "scratch"
 _LOG_TAIL_LINES = 12
+_BTF = "/sys/kernel/btf/vmlinux"
 _PER_CPU_TYPES = frozenset({5, 6, 10, 21})  # per-CPU hash, array, LRU hash, cgroup storage
 
 
@@ -51,6 +52,20 @@ class Map:
             raise UnsupportedError(
                 f"map `{self.name}` cannot be written: {libbpf.error_text(code)}{full}"
             )
+
+    def update_all(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Insert or replace many entries by one system call; see `update`."""
+        for key, value in zip(keys, values, strict=True):
+            self._check(key, value)
+        done = ctypes.c_uint32(len(keys))
+        options = libbpf.MapBatchOpts(sz=ctypes.sizeof(libbpf.MapBatchOpts))
+        update = libbpf.library().bpf_map_update_batch
+        if keys and update(
+            self.fd, b"".join(keys), b"".join(values), ctypes.byref(done), ctypes.byref(options)
+        ):
+            # Not every kernel does it for every type of map; and this tells what is wrong.
+            for key, value in zip(keys, values, strict=True):
+                self.update(key, value)
 
     def lookup(self, key: bytes) -> bytes | None:
         """The value, None when the key is absent. For per-CPU maps see `lookup_cpus`."""
@@ -112,12 +127,21 @@ class Map:
 class Program:
     """The object file and everything the kernel holds for it; close it to detach."""
 
-    def __init__(self, path: str, layout: Layout, pointer: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        layout: Layout,
+        ring_bytes: Mapping[str, int],
+        autoload: Callable[[str], bool],
+    ) -> None:
+        """See `open`."""
         self.path = path
         self.layout = layout
-        self._object: int | None = pointer
-        self._programs = dict(_walk(pointer, "program"))
-        self._maps = dict(_walk(pointer, "map"))
+        self._sizes = ring_bytes
+        self._autoload = autoload
+        self._object: int | None = None
+        self._programs: dict[str, int] = {}
+        self._maps: dict[str, int] = {}
         self._loaded: dict[str, Map] = {}
         self._links: dict[str, int] = {}
 
@@ -134,24 +158,12 @@ class Program:
         `ring_bytes` sizes ring-buffer maps (libbpf rounds up to a power of two
         of pages); `autoload` says which programs to load. Raises UnsupportedError.
         """
-        lib = libbpf.library()
         path = os.fspath(object_path)
-        layout = Layout.from_file(path)
-        options = libbpf.ObjectOpenOpts(sz=ctypes.sizeof(libbpf.ObjectOpenOpts))
-        libbpf.messages.clear()
-        pointer = lib.bpf_object__open_file(os.fsencode(path), ctypes.byref(options))
-        if not pointer:
+        program = cls(path, Layout.from_file(path), ring_bytes or {}, autoload)
+        with libbpf.quiet():
+            is_open = program._parse()
+        if not is_open and not program._parse():
             raise _failure(f"the kernel object `{path}` cannot be opened", libbpf.last_errno())
-        program = cls(path, layout, pointer)
-        sizes = dict(ring_bytes or {})
-        if _SCRATCH_MAP in program._maps:
-            per_cpu = layout.enum("policy_limit")["SCRATCH_PER_CPU"]
-            sizes.setdefault(_SCRATCH_MAP, per_cpu * lib.libbpf_num_possible_cpus())
-        for name, size in sizes.items():
-            if lib.bpf_map__set_max_entries(program._maps[name], size) < 0:
-                raise _failure(f"map `{name}` cannot have size {size}", libbpf.last_errno())
-        for name, each in program._programs.items():
-            lib.bpf_program__set_autoload(each, autoload(name))
         return program
 
     @property
@@ -167,13 +179,20 @@ class Program:
 
         Raises UnsupportedError with the end of the verifier's log, PrivilegeError without root.
         """
-        libbpf.messages.clear()
-        if libbpf.library().bpf_object__load(self._object) < 0:
-            raise _load_failure(libbpf.last_errno())
+        with libbpf.quiet():
+            is_loaded = libbpf.library().bpf_object__load(self._object) >= 0
+        if not is_loaded:
+            # Once more, to hear why.
+            self.close()
+            self._parse()
+            if libbpf.library().bpf_object__load(self._object) < 0:
+                raise _load_failure(libbpf.last_errno())
         if _CALL_MAP in self._maps:
-            calls = self.map(_CALL_MAP)
-            for index, entry in call_entries(self.layout):
-                calls.update(index.to_bytes(4, "little"), entry)
+            entries = list(call_entries(self.layout))
+            self.map(_CALL_MAP).update_all(
+                [index.to_bytes(4, "little") for index, _entry in entries],
+                [entry for _index, entry in entries],
+            )
 
     def is_loaded(self, name: str) -> bool:
         """Whether the program exists and `autoload` selected it."""
@@ -248,6 +267,28 @@ class Program:
     ) -> None:
         self.close()
 
+    def _parse(self) -> bool:
+        """Open the object file and make its settings; False when libbpf cannot open it."""
+        lib = libbpf.library()
+        options = libbpf.ObjectOpenOpts(sz=ctypes.sizeof(libbpf.ObjectOpenOpts))
+        libbpf.messages.clear()
+        pointer = lib.bpf_object__open_file(os.fsencode(self.path), ctypes.byref(options))
+        if not pointer:
+            return False
+        self._object = pointer
+        self._programs = dict(_walk(pointer, "program"))
+        self._maps = dict(_walk(pointer, "map"))
+        sizes = dict(self._sizes)
+        if _SCRATCH_MAP in self._maps:
+            per_cpu = self.layout.enum("policy_limit")["SCRATCH_PER_CPU"]
+            sizes.setdefault(_SCRATCH_MAP, per_cpu * lib.libbpf_num_possible_cpus())
+        for name, size in sizes.items():
+            if lib.bpf_map__set_max_entries(self._maps[name], size) < 0:
+                raise _failure(f"map `{name}` cannot have size {size}", libbpf.last_errno())
+        for name, each in self._programs.items():
+            lib.bpf_program__set_autoload(each, self._autoload(name))
+        return True
+
     def _keep(self, name: str, link: int | None) -> None:
         if not link:
             raise _failure(f"program `{name}` cannot be attached", libbpf.last_errno())
@@ -293,6 +334,12 @@ def _walk(pointer: int, what: str) -> Iterator[tuple[str, int]]:
 
 
 def _load_failure(code: int) -> GuardError:
+    # Only now: libbpf finds it in other places too.
+    if not os.path.exists(_BTF):
+        return UnsupportedError(
+            f"this kernel has no type information: `{_BTF}` (BTF) does not exist",
+            help="use a kernel built with CONFIG_DEBUG_INFO_BTF, as all big distributions ship",
+        )
     text = "\n".join(libbpf.messages)
     program = re.search(r"prog '([^']+)': (?:BPF program load failed|failed to)", text)
     failed_map = re.search(r"[Mm]ap '?([\w.]+)'?: failed to create|map '([\w.]+)': failed", text)

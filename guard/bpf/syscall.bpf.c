@@ -42,6 +42,8 @@ static __always_inline struct call_entry *call_decode(struct pt_regs *regs, stru
 		for (i = 0; i < 6; i++)
 			call->arg[i] = arguments[i];
 	} else if (index < CALLS_PER_ABI) {
+		if (index == 193 || index == 194) /* truncate64, ftruncate64: length in halves */
+			call->arg[1] |= call->arg[2] << 32;
 		index += ABI_COMPAT * CALLS_PER_ABI;
 	} else {
 		return NULL;

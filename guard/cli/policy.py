@@ -31,9 +31,10 @@ def check(
     Exit code 0 without errors, 1 with errors; warnings do not count.
     """
     from guard.engine.diagnostics import render
-    from guard.session import policy
+    from guard.session import policy, rule_files
 
-    loaded = policy.load(policy.read([policy.find(file) for file in files]), _constants())
+    sources = rule_files.read([rule_files.find(file) for file in files])
+    loaded = policy.load(sources, _constants())
     if loaded.diagnostics:
         typer.echo(render(loaded.diagnostics), err=True)
     if loaded.has_errors or loaded.policy is None:
@@ -45,27 +46,38 @@ def check(
 def list_(policy: Annotated[str | None, typer.Argument(metavar="POLICY")] = None) -> None:
     """List the shipped policies, or the rules of POLICY with what they ask for."""
     from guard.session import policy as policies
+    from guard.session import rule_files
 
     if policy is None:
-        for name, path in policies.shipped().items():
+        for name, path in rule_files.shipped().items():
             typer.echo(f"{name:<12}{path}")
         return
-    loaded = policies.load(policies.read([policies.find(policy)]), _constants())
+    loaded = policies.load(rule_files.read([rule_files.find(policy)]), _constants())
     for rule in policies.require(loaded)[0].rules:
         typer.echo(f"{rule.priority.label:<14}{rule.action.value:<8}{rule.name}")
 
 
 @app.command()
 def explain(
-    rule: Annotated[str, typer.Argument(help="Name of the rule.")],
+    rule: Annotated[str | None, typer.Argument(help="Name of the rule.")] = None,
     policy: _Policy = "default",
+    rules: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="More rules, loaded after it.")
+    ] = None,
 ) -> None:
-    """Show what a rule matches, what it does, and what of it the kernel decides."""
+    """Show what a rule matches, what it does, and what of it the kernel decides.
+
+    Without RULE: what every rule gets on a machine like this, and why not more.
+    """
     from guard.engine.diagnostics import nearest
     from guard.session import policy as policies
+    from guard.session import rule_files
 
-    loaded = policies.load(policies.read([policies.find(policy)]), _constants())
-    found, plan = policies.require(loaded)
+    files = [rule_files.find(file) for file in (policy, *(rules or ()))]
+    found, plan = policies.require(policies.load(rule_files.read(files), _constants()))
+    if rule is None:
+        typer.echo(policies.explain_all(found, plan))
+        return
     names = {each.name: each for each in found.rules}
     if rule not in names:
         similar = nearest(rule, names)
@@ -86,10 +98,10 @@ def run_cases(
 
     Exit code 0 when all come out as written, 120 when one does not.
     """
-    from guard.session import policy, policy_test
+    from guard.session import policy_test, rule_files
 
     failed = False
-    for path in map(policy.find, files or policy.shipped()):
+    for path in map(rule_files.find, files or rule_files.shipped()):
         report = policy_test.run(path)
         for problem in report.problems:
             typer.echo(str(problem), err=True)

@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
         from guard.session.live import prepare
         from guard.session.session import Session
 
-        session = Session(settings, os.environ, functools.partial(prepare, loading))
+        session = Session(settings, os.environ, functools.partial(prepare, loading, os.environ))
         return session.run().exit_code
     finally:
         loading.discard()

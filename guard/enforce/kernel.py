@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from guard.bpf.layout import Layout
 from guard.bpf.program import Program, learn_inodes
 from guard.data import dataclass
-from guard.enforce.tags import Edge, PathBits, PathTag, PinnedTags
+from guard.enforce.excuses import name_excuses
+from guard.enforce.tags import Edge, PathBits, PathTag, PathTree, PinnedTags
 from guard.engine.kernel_plan import (
     OBJECT_WORDS,
     WORD_BITS,
@@ -68,6 +69,11 @@ class MapEntry:
     value: bytes
 
 
+# Keys and values of many entries, by map.
+Blocks = Mapping[str, tuple[list[bytes], list[bytes]]]
+FIRST_GENERATION = 1
+
+
 def hash_name(name: Iterable[int]) -> int:
     """FNV-1a, 64 bits, over bytes: how the kernel hashes names and paths."""
     value = _SEED
@@ -104,39 +110,67 @@ def encode(
     ]
 
 
+def encode_first(plan: KernelPlan, layout: Layout, tree: PathTree) -> Blocks:
+    """What `encode` gives for a plan and its tree, for maps that are still empty.
+
+    It depends on nothing else: not on inodes, and not on what is to be reported.
+    """
+    *data, _config = encode(plan, layout, FIRST_GENERATION, edges=tree.edges, texts=tree.tags)
+    # New arrays are zero: the empty lists of terms, 50 KB each, are there already.
+    return _blocks(entry for entry in data if any(entry.value))
+
+
 def apply(
-    program: Program, plan: KernelPlan, tags: PinnedTags, reporting: Reporting | None = None
+    program: Program,
+    plan: KernelPlan,
+    tags: PinnedTags,
+    reporting: Reporting | None = None,
+    *,
+    first: Blocks | None = None,
 ) -> int:
     """Put a policy in force; returns its generation.
 
-    `tags` must stay open as long as the policy is in force. Raises
-    UnsupportedError when the policy does not fit the kernel's maps; the policy
-    in force before then stays.
+    `tags` must stay open as long as the policy is in force. `first` is what
+    `encode_first` gave for plan and tree. Raises UnsupportedError when the
+    policy does not fit the kernel's maps; the policy in force before then stays.
     """
     layout = program.layout
     old = layout.struct("policy_config").unpack(program.map("config").lookup(bytes(4)) or b"")
     generation: int = old["generation"] + 1
+    is_first = generation == FIRST_GENERATION
     addresses = learn_inodes(program, list(tags.pins))
-    entries = encode(
-        plan,
-        layout,
-        generation,
-        inodes=dict(zip(addresses, tags.pins.values(), strict=True)),
-        edges=tags.edges,
-        texts=tags.tree.tags,
-        reporting=reporting,
-    )
-    *data, config = entries
+    encoder = _Encoder(plan, layout, generation)
+    inodes = dict(zip(addresses, tags.pins.values(), strict=True))
+    found = [_blocks([*encoder.inode_tags(inodes), *encoder.edges(tags.edges)])]
+    if is_first:
+        found.append(encode_first(plan, layout, tags.tree) if first is None else first)
+    else:
+        *data, _config = encode(
+            plan, layout, generation, edges=tags.tree.edges, texts=tags.tree.tags
+        )
+        found.append(_blocks(data))
+    config = encoder.config(reporting or Reporting())
     try:
-        for entry in data:
-            program.map(entry.map).update(entry.key, entry.value)
+        for blocks in reversed(found):
+            for name, (keys, values) in blocks.items():
+                program.map(name).update_all(keys, values)
     except BaseException:
         _forget(program, generation)
         raise
     for step in _config_steps(layout, old, config.value):
         program.map(config.map).update(config.key, step)
-    _forget(program, old["generation"])
+    if not is_first:
+        _forget(program, old["generation"])
     return generation
+
+
+def _blocks(entries: Iterable[MapEntry]) -> Blocks:
+    found: defaultdict[str, tuple[list[bytes], list[bytes]]] = defaultdict(lambda: ([], []))
+    for entry in entries:
+        keys, values = found[entry.map]
+        keys.append(entry.key)
+        values.append(entry.value)
+    return dict(found)
 
 
 class _Encoder:
@@ -251,6 +285,7 @@ class _Encoder:
                 "wake_interval_ns": reporting.wake_interval_ns,
                 "capture_env": int(reporting.capture_env),
                 "path_mask": {"word": list(self._plan.path_mask)},
+                "name_excuses": {"word": _words(name_excuses(self._plan))},
                 "name_lengths": _lengths(names, NameMatch.EXACT),
                 "suffix_lengths": _lengths(names, NameMatch.SUFFIX),
                 "kinds_fail_closed": sum(1 << self._kind(k) for k in self._plan.fail_closed),
@@ -347,7 +382,8 @@ def _config_steps(layout: Layout, old: Mapping[str, object], final: bytes) -> Se
     struct = layout.struct("policy_config")
     new = struct.unpack(final)
     both = dict(new)
-    both["path_mask"] = {"word": _either(old["path_mask"]["word"], new["path_mask"]["word"])}  # type: ignore[index]  # unpack gives nested mappings
+    for name in ("path_mask", "name_excuses"):
+        both[name] = {"word": _either(old[name]["word"], new[name]["word"])}  # type: ignore[index]  # unpack gives nested mappings
     for name in ("name_lengths", "suffix_lengths"):
         both[name] = _either(old[name], new[name])  # type: ignore[arg-type]  # lists of int
     both["kinds_fail_closed"] = new["kinds_fail_closed"] | old["kinds_fail_closed"]

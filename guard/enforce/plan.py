@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from guard.alert import Action
 from guard.data import dataclass
 from guard.enforce.support import TIER_TRACE, Support
-from guard.engine import ir
 from guard.engine.kernel_plan import (
     WORD_BITS,
     Family,
@@ -19,6 +19,9 @@ from guard.engine.kernel_plan import (
     TermAction,
 )
 from guard.errors import UnsupportedError
+
+if TYPE_CHECKING:  # a session with a cached policy needs no rules
+    from guard.engine import ir
 
 
 class Effect(enum.Enum):
@@ -41,6 +44,7 @@ _WANTED = {
     Action.KILL: Effect.KILL,
     Action.DENY: Effect.DENY,
 }
+_NAMED = 3  # rules in a message
 # Killed on the way out of these calls, a process has gained nothing: it never
 # reads the file, never runs the program, never talks to the peer.
 _KILLED_IN_TIME = frozenset({"file_open", "process_exec", "network_connect"})
@@ -100,11 +104,11 @@ def require_block(enforcements: Iterable[Enforcement]) -> None:
     """Raise UnsupportedError when a `deny` rule gets less than a denial."""
     short = [item for item in enforcements if item.action is Action.DENY and item.falls_short]
     if short:
-        first = short[0]
-        more = f" and {len(short) - 1} more" if len(short) > 1 else ""
+        names = ", ".join(f"`{item.rule}`" for item in short[:_NAMED])
+        more = f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""
         raise UnsupportedError(
-            f"this machine cannot block what rule `{first.rule}`{more} denies: {first.reason}",
-            help="run `guard doctor`, or start without `--require block`",
+            f"this machine cannot block what {names}{more} ask for: {short[0].reason}",
+            help="see all with `guard policy explain`, or start without `--require block`",
         )
 
 

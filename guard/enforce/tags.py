@@ -17,15 +17,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
+from guard.data import dataclass, replace
 from guard.enforce.mounts import Mount, other_paths, read_mounts
 from guard.engine.kernel_plan import MAX_EDGES, KernelPlan, Place, PlacedPredicate, Scope
 from guard.errors import PolicyError, UnsupportedError
 
-_O_PIN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+O_PIN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,41 @@ class PathTree:
         """What the places say about any absolute `path`."""
         return self.places.tag(_parts(path))
 
+    def has_prefixes(self, folder: bytes) -> bool:
+        """Whether some place is what in `folder` has a name that starts so and so."""
+        return _parts(folder) in self.places.prefix
 
-@dataclass(slots=True)
+
 class PinnedTags:
     """A path tree and the inodes its positions have now. Close it to let them go."""
 
-    tree: PathTree
-    pins: dict[int, PathTag] = field(default_factory=dict)  # by descriptor
-    edges: list[Edge] = field(default_factory=list)
+    def __init__(self, tree: PathTree) -> None:
+        self.tree = tree
+        self.pins: dict[int, PathTag] = {}  # by descriptor
+        self.names: dict[int, list[bytes]] = {}  # the names under which each was found
+        self.edges: list[Edge] = []  # besides those of the tree
+        self.warnings: list[str] = []  # what is protected less than its rules say
+        self._inodes: dict[tuple[int, int], int] = {}
+
+    def hold(self, descriptor: int, tag: PathTag, name: bytes) -> None:
+        """Tag the inode behind an O_PATH `descriptor`, found as `name`; closes it in the end."""
+        status = os.fstat(descriptor)
+        known = self._inodes.setdefault((status.st_dev, status.st_ino), descriptor)
+        if known == descriptor:
+            self.pins[descriptor] = tag
+            self.names[descriptor] = [name]
+            return
+        os.close(descriptor)
+        first = self.pins[known]
+        if first.has_edges and tag.has_edges:
+            # One directory under two paths: what lies below is reached from one node.
+            self.edges += [
+                replace(edge, node=first.node)
+                for edge in (*self.tree.edges, *self.edges)
+                if edge.node == tag.node
+            ]
+        self.pins[known] = first | tag
+        self.names[known].append(name)
 
     def close(self) -> None:
         for descriptor in self.pins:
@@ -120,21 +147,23 @@ class PinnedTags:
 
 
 def pin_places(plan: KernelPlan, mounts: Sequence[Mount] | None = None) -> PinnedTags:
-    """Find the plan's places in the file tree as it is now.
+    """Find the plan's places in the file tree as it is now: `pin` of `build_tree`."""
+    return pin(build_tree(plan.predicates), mounts)
 
-    `mounts` defaults to those of this process. Raises PolicyError for a place
-    that lies too far below any existing directory, UnsupportedError when there
+
+def pin(tree: PathTree, mounts: Sequence[Mount] | None = None) -> PinnedTags:
+    """Hold on to the inodes that the positions of a tree have now.
+
+    `mounts` defaults to those of this process. Raises UnsupportedError when there
     are more places than descriptors.
     """
-    tree = build_tree(plan.predicates)
-    pinned = PinnedTags(tree, edges=list(tree.edges))
-    inodes: dict[tuple[int, int], int] = {}
+    pinned = PinnedTags(tree)
     try:
         for path, tag in tree.tags.items():
             if path or _root_matters(tree):
-                _pin(pinned, inodes, path or b"/", tag)
+                _pin(pinned, path or b"/", tag)
         for path, tag in _inner_mounts(tree, read_mounts() if mounts is None else mounts):
-            _pin(pinned, inodes, path, tag)
+            _pin(pinned, path, tag)
     except BaseException:
         pinned.close()
         raise
@@ -142,12 +171,12 @@ def pin_places(plan: KernelPlan, mounts: Sequence[Mount] | None = None) -> Pinne
 
 
 def build_tree(predicates: Iterable[PlacedPredicate]) -> PathTree:
-    """The tree of all spellings of the places in `predicates`.
+    """The tree of all spellings of the places in `predicates`; see `spell`."""
+    return tree_of(spell(predicates))
 
-    Looks symlinks up in the file system. Raises PolicyError for a place more
-    than MAX_EDGES names below the deepest directory that exists.
-    """
-    spelled = _spell(predicates)
+
+def tree_of(spelled: Sequence[Spelled]) -> PathTree:
+    """The tree of places that have been spelled."""
     places = Places(spelled)
     positions: set[_Parts] = set()
     prefixes: dict[_Parts, set[bytes]] = {}
@@ -190,13 +219,14 @@ def _length_bits(names: Iterable[bytes]) -> int:
 
 
 _Parts = tuple[bytes, ...]
-_Spelled = tuple[_Parts, bool, Scope, PathBits]
+# A path, whether every name that starts with its last one counts, what is said about it.
+Spelled = tuple[_Parts, bool, Scope, PathBits]
 
 
 class Places:
     """The bits that the places say, by the components of their paths."""
 
-    def __init__(self, spelled: Iterable[_Spelled]) -> None:
+    def __init__(self, spelled: Iterable[Spelled]) -> None:
         self.exact: dict[_Parts, dict[Scope, PathBits]] = {}
         self.prefix: dict[_Parts, dict[bytes, dict[Scope, PathBits]]] = {}
         for parts, is_prefix, scope, bits in spelled:
@@ -232,7 +262,12 @@ class Places:
                     yield scopes
 
 
-def _spell(predicates: Iterable[PlacedPredicate]) -> list[_Spelled]:
+def spell(predicates: Iterable[PlacedPredicate]) -> list[Spelled]:
+    """All spellings of all places in `predicates`, with what these say about them.
+
+    Looks symlinks up in the file system. Raises PolicyError for a place more
+    than MAX_EDGES names below the deepest directory that exists.
+    """
     bits: dict[Place, PathBits] = {}
     for placed in predicates:
         mask = 1 << placed.bit
@@ -240,29 +275,52 @@ def _spell(predicates: Iterable[PlacedPredicate]) -> list[_Spelled]:
         for source in placed.predicate.sources:
             if isinstance(source, Place):
                 bits[source] = bits.get(source, NO_BITS) | own
-    return [
+    folders = {b"/": b"/"}
+    found = [
         (_parts(path), place.is_prefix, place.scope, own)
         for place, own in bits.items()
-        for path in spellings(place)
+        for path in spellings(place, folders)
     ]
+    # A predicate's sources have no order: two results must be equal when nothing has changed.
+    return sorted(found, key=lambda each: (each[0], each[1], each[2].value))
 
 
-def spellings(place: Place) -> list[bytes]:
+def spellings(place: Place, folders: dict[bytes, bytes] | None = None) -> list[bytes]:
     """The paths under which `place` can be met: as written, and with symlinks resolved.
 
     A symlink that is itself the place counts as well as what it points to.
+    `folders` remembers directories that were resolved for other places.
     Raises PolicyError when too many of its directories do not exist.
     """
     path = os.fsencode(place.path)
     if path == b"/":
         return [path]
     folder, name = os.path.split(path)
-    real_folder = os.path.realpath(folder)
+    real_folder = _resolved(folder, {b"/": b"/"} if folders is None else folders)
     _check_depth(place, real_folder)
-    found = [path, os.path.join(real_folder, name)]
+    in_folder = os.path.join(real_folder, name)
+    found = [path, in_folder]
     if not place.is_prefix:
-        found.append(os.path.realpath(path))
+        found.append(_target(in_folder))
     return list(dict.fromkeys(found))
+
+
+def _resolved(folder: bytes, known: dict[bytes, bytes]) -> bytes:
+    """os.path.realpath, which would look at every directory once for every place in it."""
+    found = known.get(folder)
+    if found is None:
+        parent, name = os.path.split(folder)
+        found = known[folder] = _target(os.path.join(_resolved(parent, known), name))
+    return found
+
+
+def _target(path: bytes) -> bytes:
+    """Where `path`, in a resolved directory, leads; itself when it is no symlink."""
+    try:
+        os.readlink(path)
+    except OSError:
+        return path
+    return os.path.realpath(path)
 
 
 def _check_depth(place: Place, folder: bytes) -> None:
@@ -310,9 +368,9 @@ def _inner_mounts(tree: PathTree, mounts: Sequence[Mount]) -> Iterable[tuple[byt
             yield path, tag
 
 
-def _pin(pinned: PinnedTags, inodes: dict[tuple[int, int], int], path: bytes, tag: PathTag) -> None:
+def _pin(pinned: PinnedTags, path: bytes, tag: PathTag) -> None:
     try:
-        descriptor = os.open(path, _O_PIN)
+        descriptor = os.open(path, O_PIN)
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             return  # not there or not reachable now: known by name
@@ -320,16 +378,4 @@ def _pin(pinned: PinnedTags, inodes: dict[tuple[int, int], int], path: bytes, ta
             "too few file descriptors for the places of the policy",
             help="raise the limit with `ulimit -n`, or name fewer paths",
         ) from error
-    status = os.fstat(descriptor)
-    known = inodes.setdefault((status.st_dev, status.st_ino), descriptor)
-    if known == descriptor:
-        pinned.pins[descriptor] = tag
-        return
-    os.close(descriptor)
-    first = pinned.pins[known]
-    if first.has_edges and tag.has_edges:
-        # One directory under two paths: what lies below is reached from one node.
-        pinned.edges += [
-            replace(edge, node=first.node) for edge in pinned.edges if edge.node == tag.node
-        ]
-    pinned.pins[known] = first | tag
+    pinned.hold(descriptor, tag, os.path.basename(path))

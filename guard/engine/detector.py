@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from os import O_TRUNC
+from typing import TYPE_CHECKING
 
 from guard.alert import Action, Alert, Priority, Verdict
 from guard.engine import ir
 from guard.engine.constants import Constants
 from guard.engine.fields import Context
-from guard.engine.index import branches_by_call, first_match
-from guard.engine.output import OutputIssue, OutputTemplate
+from guard.engine.index import BranchesByCall, first_match
 from guard.event import (
     VERDICT_DENIED,
     VERDICT_KILLED,
@@ -19,6 +19,9 @@ from guard.event import (
     Process,
     ProcessExec,
 )
+
+if TYPE_CHECKING:
+    from guard.engine.output import OutputTemplate
 
 
 class Detector:
@@ -33,13 +36,24 @@ class Detector:
         self._policy = policy
         self._constants = constants
         self._number = 0
-        self._templates = [_template(rule.output) for rule in policy.rules]
-        self._branches = branches_by_call(policy, constants)
+        self._templates: dict[str, OutputTemplate] = {}  # by their text, made when needed
+        self._branches = BranchesByCall(policy, constants)
 
     @property
     def events(self) -> int:
         """How many events were seen; the number of the last one."""
         return self._number
+
+    def expect(self, call: str) -> None:
+        """Get ready for events of this call."""
+        _made = self._branches[call]
+
+    def warm(self) -> None:
+        """Do now what would otherwise delay the first alerts: a tenth of a second's work."""
+        for call in sorted({call for rule in self._policy.rules for call in rule.calls}):
+            self.expect(call)
+        for rule in self._policy.rules:
+            self._template(rule.output)
 
     def match(self, event: Event, process: Process) -> list[Alert]:
         """The alert for one event, or none.
@@ -51,8 +65,8 @@ class Detector:
         self._number += 1
         if event.verdict:
             return [self._decided(event, process)]
-        branches = self._branches.get(event.call)
-        if branches is None:
+        branches = self._branches[event.call]
+        if not branches:
             return []
         context = Context(event, process, self._constants, self._number)
         rule = first_match(branches, context)
@@ -69,13 +83,14 @@ class Detector:
             return self._alert(self._policy.rules[event.rule - 1], context, verdict)
         # The policy was replaced between the decision and now. A denial must
         # not vanish with its rule.
+        template = self._template(_REPLACED)
         return Alert(
             rule="Guard internal: decision of a replaced policy",
             priority=Priority.WARNING,
             time_ns=event.time_ns,
             source="internal",
-            message=_REPLACED.render(context),
-            output_fields=_REPLACED.fields(context),
+            message=template.render(context),
+            output_fields=template.fields(context),
             tags=(),
             action=Action.DENY if verdict is Verdict.DENIED else Action.KILL,
             verdict=verdict,
@@ -84,7 +99,7 @@ class Detector:
         )
 
     def _alert(self, rule: ir.Rule, context: Context, verdict: Verdict) -> Alert:
-        template = self._templates[rule.index]
+        template = self._template(rule.output)
         return Alert(
             rule=rule.name,
             priority=rule.priority,
@@ -99,6 +114,16 @@ class Detector:
             event=context.event,
             process=context.process,
         )
+
+    def _template(self, output: str) -> OutputTemplate:
+        from guard.engine.output import OutputIssue, OutputTemplate  # noqa: PLC0415  see `warm`
+
+        template = self._templates.get(output)
+        if template is None:
+            parsed = OutputTemplate.parse(output)
+            assert not isinstance(parsed, OutputIssue)  # INVARIANT: the loader refuses such a rule
+            template = self._templates[output] = parsed
+        return template
 
 
 def kernel_verdict(event: Event) -> Verdict:
@@ -118,13 +143,7 @@ def kernel_verdict(event: Event) -> Verdict:
     return Verdict.KILLED_AFTER
 
 
-def _template(output: str) -> OutputTemplate:
-    template = OutputTemplate.parse(output)
-    assert not isinstance(template, OutputIssue)  # INVARIANT: the loader refuses such a rule
-    return template
-
-
-_REPLACED = _template(
+_REPLACED = (
     "An operation was stopped by a rule that is no longer loaded "
     "(call=%evt.type path=%guard.path fd=%fd.name process=%proc.cmdline)"
 )

@@ -19,7 +19,7 @@ from guard.engine.compile import Compiler, cost, merge_key, merged
 from guard.engine.compile import Test as Matcher
 from guard.engine.constants import Constants
 from guard.engine.fields import Context
-from guard.engine.fold import FALSE, TRUE, fold_call, fold_constants, names_in
+from guard.engine.fold import FALSE, TRUE, fold_call, fold_constants
 
 _CHEAP = 6  # a test that costs more is no good first question
 _PATH_FIELDS = ("path", "fd.name", "fs.path.name", "fs.path.source", "fs.path.target")
@@ -38,29 +38,24 @@ class Branch:
     branches: tuple[Branch, ...] = ()
 
 
-def branches_by_call(policy: ir.Policy, constants: Constants) -> dict[str, tuple[Branch, ...]]:
-    """For each call the rules that may match its events, compiled for that call."""
-    rules = sorted(policy.rules, key=evaluation_order)
-    found: dict[str, list[_Candidate]] = {}
-    uses: list[ir.Expr] = []
-    for order, rule in enumerate(rules):
-        folded = _by_call(rule, fold_constants(rule.condition, constants))
-        distinct = {id(condition): condition for condition in folded.values()}
-        parts = {key: tuple(_conjuncts(each)) for key, each in distinct.items()}
-        uses += [part for each in parts.values() for part in each]
-        for call, condition in folded.items():
-            if condition != FALSE:
-                found.setdefault(call, []).append(_Candidate(order, parts[id(condition)], rule))
-    compiler = Compiler(uses)
-    # Calls tried with the same conditions share their tree: building it takes time.
-    made: dict[tuple[tuple[int, int], ...], tuple[Branch, ...]] = {}
-    result = {}
-    for call, candidates in found.items():
-        key = tuple((candidate.order, id(candidate.parts)) for candidate in candidates)
-        if key not in made:
-            made[key] = tuple(_branches(candidates, compiler))
-        result[call] = made[key]
-    return result
+class BranchesByCall(dict[str, tuple[Branch, ...]]):
+    """For each call the rules that may match its events, compiled when it is first asked for."""
+
+    def __init__(self, policy: ir.Policy, constants: Constants) -> None:
+        super().__init__()
+        self._rules = sorted(policy.rules, key=evaluation_order)
+        self._constants = constants
+
+    def __missing__(self, call: str) -> tuple[Branch, ...]:
+        candidates = []
+        for order, rule in enumerate(self._rules):
+            if call in rule.calls:
+                condition = fold_call(fold_constants(rule.condition, self._constants), call)
+                if condition != FALSE:
+                    candidates.append(_Candidate(order, tuple(_conjuncts(condition)), rule))
+        compiler = Compiler(part for candidate in candidates for part in candidate.parts)
+        found = self[call] = tuple(_branches(candidates, compiler))
+        return found
 
 
 def evaluation_order(rule: ir.Rule) -> tuple[bool, int]:
@@ -204,16 +199,3 @@ def _all_of(parts: tuple[ir.Expr, ...]) -> ir.Expr:
 def _any_of(alternatives: Iterable[ir.Expr]) -> ir.Expr:
     tests = merged(alternatives)
     return tests[0] if len(tests) == 1 else ir.Or(tuple(tests))
-
-
-def _by_call(rule: ir.Rule, condition: ir.Expr) -> dict[str, ir.Expr]:
-    # Calls that no test of the rule tells apart share one folded condition.
-    named = names_in(condition)
-    folded: dict[tuple[bool, ...], ir.Expr] = {}
-    result: dict[str, ir.Expr] = {}
-    for call in sorted(rule.calls):
-        signature = tuple(call in names for names in named)
-        if signature not in folded:
-            folded[signature] = fold_call(condition, call)
-        result[call] = folded[signature]
-    return result

@@ -15,10 +15,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from guard.data import dataclass
-from guard.engine.diagnostics import Diagnostic
-from guard.engine.ir import Network
+
+if TYPE_CHECKING:  # a session with a cached policy needs neither
+    from guard.engine.diagnostics import Diagnostic
+    from guard.engine.ir import Network
 
 WORDS = 6
 OBJECT_WORDS = 3

@@ -10,18 +10,24 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from guard.data import dataclass
 
 LINE_BREAKS = "\n\r\x85\u2028\u2029"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """One file of rules: its name as shown to the user, and its text."""
 
-    name: str
-    text: str = field(repr=False)
-    _line_starts: list[int] = field(init=False, repr=False, default_factory=list)
+    __slots__ = ("_line_starts", "name", "text")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self._line_starts: list[int] = []
+
+    def __repr__(self) -> str:
+        return f"Source({self.name!r})"
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of a character offset, both from 1."""
@@ -101,7 +107,7 @@ class MappedText:
     """
 
     text: str
-    pieces: tuple[Piece, ...] = field(repr=False)
+    pieces: tuple[Piece, ...]
 
     @classmethod
     def verbatim(cls, source: Source, start: int, end: int) -> MappedText:

@@ -52,6 +52,8 @@ class Prepared:
     judge: Callable[[Event], Sequence[Alert]]
     policy: Mapping[str, object]  # name, revision, sources: for the record
     warnings: int = 0  # diagnostics that are not errors
+    gaps: Sequence[str] = ()  # what deny and kill rules do not cover on this machine
+    settle: Callable[[], object] = bool  # what may wait until there is time, to be called once
 
 
 Prepare = Callable[[Settings, Constants, SessionCgroup], Prepared]

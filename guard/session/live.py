@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guard.alert import Alert
 from guard.bpf.decode import Decoder, boot_offset_ns
-from guard.bpf.program import Program, set_task_state
+from guard.bpf.program import set_task_state
 from guard.bpf.sensor import Batch, Counters, LiveSensor
 from guard.config import Require, Settings
 from guard.enforce import kernel
-from guard.enforce.plan import Enforcement, enforcement, require_block
+from guard.enforce.contents import pin_contents
+from guard.enforce.plan import Enforcement, require_block
 from guard.enforce.programs import program_words
 from guard.enforce.respond import Responder
 from guard.enforce.support import assumed_support
-from guard.enforce.tags import PinnedTags, pin_places
-from guard.engine import ir
+from guard.enforce.tags import PinnedTags, pin
 from guard.engine.constants import Constants
-from guard.engine.detector import Detector
-from guard.engine.kernel_plan import KernelPlan
-from guard.event import Event
+from guard.event import FLAG_CANDIDATE, Event
 from guard.processes import NameResolver, ProcessTable, read_process
-from guard.session import policy
+from guard.session import identity, rule_files
+from guard.session.cache import Cache, default_folder
 from guard.session.cgroup import SessionCgroup
 from guard.session.instrument import Prepared
-from guard.session.loading import Loading
+from guard.session.loading import Loading, layout
+from guard.session.ready import ReadyPolicy, ready
+
+if TYPE_CHECKING:
+    from guard.engine.detector import Detector
 
 _TRACEPOINTS = (
     "process_fork",
@@ -37,44 +41,84 @@ _TRACEPOINTS = (
     "process_signal",
     "io_uring_complete",
 )
+FIRST_CALL = "execve"  # every session begins with one
 _CGROUP_HOOKS = ("connect4", "connect6", "sendmsg4", "sendmsg6")
-_ENVIRONMENT_FIELDS = ("proc.env", "proc.aenv")
 
 
 def prepare(
-    loading: Loading, settings: Settings, constants: Constants, group: SessionCgroup
+    loading: Loading,
+    environ: Mapping[str, str],
+    settings: Settings,
+    constants: Constants,
+    group: SessionCgroup,
 ) -> Prepared:
     """Load the policy, put it in force for `group`, and get ready to judge its events.
 
     Raises a `GuardError` when the policy has errors or this kernel cannot do it.
     """
-    sources = policy.read([policy.find(settings.policy), *settings.rules])
-    loaded = policy.load(sources, constants)
-    rules, plan = policy.require(loaded)
-    enforcements = enforcement(rules, plan, assumed_support())
+    sources = rule_files.read([rule_files.find(settings.policy), *settings.rules])
+    policy = ready(sources, constants, layout(), Cache(default_folder(environ)))
     if settings.require is Require.BLOCK:
-        require_block(enforcements)
+        require_block(policy.enforcements)
     processes = ProcessTable(NameResolver(), read_process)
-    instrument = LiveInstrument(
-        loading.take(), settings, rules, plan, enforcements, processes, group
-    )
-    detector = Detector(rules, constants)
-    responder = Responder(group.freeze)
-
-    def judge(event: Event) -> Sequence[Alert]:
-        process = processes.observe(event)
-        return [responder.respond(alert) for alert in detector.match(event, process)]
-
+    judge = _Judge(policy, constants, processes, Responder(group.freeze))
+    if not loading.is_done:
+        judge.get_ready()
+    user = identity.resolve(settings.user, environ).uid
+    instrument = LiveInstrument(loading, settings, policy, processes, group, user)
     return Prepared(
         instrument=instrument,
-        judge=judge,
+        judge=judge.judge,
         policy={
             "name": settings.policy,
-            "revision": rules.revision,
+            "revision": policy.revision,
             "files": [source.name for source in sources],
         },
-        warnings=len(loaded.diagnostics),
+        warnings=policy.warnings,
+        gaps=instrument.gaps,
+        settle=judge.settle,
     )
+
+
+class _Judge:
+    """Events into alerts; gets its rules only when an event may match one."""
+
+    def __init__(
+        self,
+        policy: ReadyPolicy,
+        constants: Constants,
+        processes: ProcessTable,
+        responder: Responder,
+    ) -> None:
+        self._policy = policy
+        self._constants = constants
+        self._processes = processes
+        self._responder = responder
+        self._detector: Detector | None = None
+
+    def judge(self, event: Event) -> Sequence[Alert]:
+        process = self._processes.observe(event)
+        # The kernel has tried what it knows of every rule, which is never less than
+        # the rule: life-cycle events without its mark match none.
+        if not event.flags & FLAG_CANDIDATE and not event.verdict:
+            return ()
+        found = self._rules().match(event, process)
+        return [self._responder.respond(alert) for alert in found]
+
+    def get_ready(self) -> None:
+        """Get the rules, which a command needs for being started itself."""
+        self._rules().expect(FIRST_CALL)
+
+    def settle(self) -> None:
+        """Get ready for alerts, now that there is time."""
+        self._rules().warm()
+
+    def _rules(self) -> Detector:
+        if self._detector is None:
+            from guard.engine.detector import Detector  # noqa: PLC0415  takes longer than `true`
+
+            self._detector = Detector(self._policy.rules(), self._constants)
+        return self._detector
 
 
 class LiveInstrument:
@@ -82,26 +126,28 @@ class LiveInstrument:
 
     def __init__(
         self,
-        program: Program,
+        loading: Loading,
         settings: Settings,
-        rules: ir.Policy,
-        plan: KernelPlan,
-        enforcements: Sequence[Enforcement],
+        policy: ReadyPolicy,
         processes: ProcessTable,
         group: SessionCgroup,
+        user: int,
     ) -> None:
         self.tier = assumed_support().tier
-        self.rules = enforcements
-        self._plan = plan
+        self.rules: Sequence[Enforcement] = policy.enforcements
+        self.gaps: Sequence[str] = ()
+        self._plan = policy.plan
         self._processes = processes
-        self._program = program
         with ExitStack() as undo:
-            undo.callback(program.close)
-            self._tags: PinnedTags = undo.enter_context(pin_places(plan))
+            self._tags: PinnedTags = undo.enter_context(pin(policy.tree))
+            pin_contents(self._tags, policy.plan, user)
+            self.gaps = tuple(self._tags.warnings)
+            self._program = loading.take()
+            undo.callback(self._program.close)
             reporting = kernel.Reporting(
-                record_level=settings.record.value, capture_env=_needs_environment(rules)
+                record_level=settings.record.value, capture_env=policy.needs_environment
             )
-            kernel.apply(self._program, plan, self._tags, reporting)
+            kernel.apply(self._program, policy.plan, self._tags, reporting, first=policy.first)
             for name in _TRACEPOINTS:
                 self._program.attach(name)
             for name in _CGROUP_HOOKS:
@@ -139,27 +185,6 @@ class LiveInstrument:
     def close(self) -> None:
         self._sensor.close()
         self._tags.close()
-
-
-def _needs_environment(rules: ir.Policy) -> bool:
-    """Whether some rule reads environment variables: the kernel copies them only then."""
-    return any(
-        name in text
-        for rule in rules.rules
-        for text in (rule.output, *_texts(rule.condition))
-        for name in _ENVIRONMENT_FIELDS
-    )
-
-
-def _texts(condition: ir.Expr) -> Iterator[str]:
-    match condition:
-        case ir.Test():
-            yield condition.text
-        case ir.Not():
-            yield from _texts(condition.child)
-        case ir.And() | ir.Or():
-            for child in condition.children:
-                yield from _texts(child)
 
 
 def _pid_of(pidfd: int) -> int:

@@ -10,10 +10,16 @@ import threading
 from pathlib import Path
 
 import guard.bpf
+from guard.bpf.layout import Layout
 from guard.bpf.program import Program
 from guard.errors import GuardError
 
 OBJECT = Path(guard.bpf.__path__[0]) / "guard.bpf.o"
+
+
+def layout() -> Layout:
+    """Layout of the kernel object, without waiting for the kernel."""
+    return Layout.from_file(OBJECT)
 
 
 class Loading:
@@ -35,6 +41,11 @@ class Loading:
             assert self._error is not None, "taken twice"
             raise self._error
         return program
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `take` would return at once."""
+        return not self._thread.is_alive()
 
     def discard(self) -> None:
         """Unload what nobody took."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import enum
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from guard.alert import Alert
 from guard.bpf.sensor import Batch
 from guard.config import Linger, Settings
 from guard.errors import RecordError
-from guard.event import Event
 from guard.session.cgroup import SessionCgroup
-from guard.session.instrument import Instrument
+from guard.session.instrument import Prepared
 from guard.session.reporter import Reporter
 from guard.session.supervisor import Supervisor
 from guard.store.record import RecordWriter, Stream
@@ -35,8 +34,7 @@ class Loop:
         settings: Settings,
         supervisor: Supervisor,
         group: SessionCgroup,
-        instrument: Instrument,
-        judge: Callable[[Event], Sequence[Alert]],
+        prepared: Prepared,
         record: RecordWriter,
         reporter: Reporter,
     ) -> None:
@@ -46,8 +44,9 @@ class Loop:
         self._settings = settings
         self._supervisor = supervisor
         self._group = group
-        self._instrument = instrument
-        self._judge = judge
+        self._instrument = prepared.instrument
+        self._judge = prepared.judge
+        self._settle: Callable[[], object] | None = prepared.settle
         self._record = record
         self._reporter = reporter
         self._kill_at: float | None = None
@@ -63,7 +62,9 @@ class Loop:
             poller.register(self._group.events_fd, select.EPOLLPRI)
             poller.register(self._instrument.fileno(), select.EPOLLIN)
             while self.phase is not Phase.ENDED:
-                poller.poll(self._patience())
+                if not poller.poll(self._patience()) and self._settle is not None:
+                    self._settle()
+                    self._settle = None
                 self._supervisor.handle()
                 self._read()
                 self._keep_time()

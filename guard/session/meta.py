@@ -35,6 +35,7 @@ def opening(
         "policy": dict(prepared.policy),
         "tier": prepared.instrument.tier,
         "rules": [_rule(rule) for rule in prepared.instrument.rules],
+        "gaps": list(prepared.gaps),
         "recorded": settings.record.value,
         "privileges_allowed": settings.allow_privileges,
     }

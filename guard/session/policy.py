@@ -1,67 +1,31 @@
-"""From the names of policies to a loaded policy."""
+"""From rule files to a loaded policy and its plan for the kernel."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 
-import guard.policies
 from guard.data import dataclass
+from guard.enforce.plan import Effect, enforcement
+from guard.enforce.support import assumed_support
 from guard.engine import ir
 from guard.engine.constants import Constants
-from guard.engine.diagnostics import Diagnostic, nearest, render
+from guard.engine.diagnostics import Diagnostic, render
 from guard.engine.kernel_plan import KernelPlan
 from guard.engine.loader import load as load_rules
 from guard.engine.lower import lower
 from guard.engine.source import Source
-from guard.errors import PolicyError, UsageError
+from guard.errors import PolicyError
 
-_TEST_SUFFIX = "_test"
-
-
-def shipped() -> dict[str, Path]:
-    """The policies that come with guard, by name."""
-    # Plain files beside the package: importlib.resources costs a tenth of the start-up time.
-    folder = Path(guard.policies.__path__[0])
-    return {
-        path.stem: path
-        for path in sorted(folder.glob("*.yaml"))
-        if not path.stem.endswith(_TEST_SUFFIX)
-    }
-
-
-def find(policy: str) -> Path:
-    """The file of a policy given by shipped name or by path; `UsageError` when there is none."""
-    known = shipped()
-    if policy in known:
-        return known[policy]
-    if "/" in policy or policy.endswith((".yaml", ".yml")):
-        return Path(policy)
-    similar = nearest(policy, known)
-    hint = f"did you mean `{similar}`? " if similar else ""
-    raise UsageError(
-        f"unknown policy `{policy}`",
-        help=f"{hint}shipped: {', '.join(known)}; or give the path of a .yaml file",
-    )
-
-
-def read(paths: Sequence[Path]) -> list[Source]:
-    """Texts of rule files, in the order given; `UsageError` when one cannot be read."""
-    sources = []
-    for path in paths:
-        try:
-            sources.append(Source(str(path), path.read_text(encoding="utf-8")))
-        except OSError as error:
-            raise UsageError(
-                f"rules file `{path}` cannot be read: {error.strerror}",
-                help="check the path and its permissions",
-            ) from error
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                f"rules file `{path}` is not UTF-8 at byte {error.start}",
-                help="save it as UTF-8",
-            ) from error
-    return sources
+_WIDTH = 79
+_NOTE = 140  # a clause may be a list of a hundred paths; `explain RULE` has it whole
+_EFFECTS = {
+    Effect.DENY: "the operation fails, nothing happens",
+    Effect.KILL: "the process dies before it can use what it got",
+    Effect.KILL_AFTER: "the process dies, the operation has been carried out",
+    Effect.FREEZE: "the session stops, the operation has been carried out",
+    Effect.ALERT: "reported only",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +59,28 @@ def require(loaded: Loaded) -> tuple[ir.Policy, KernelPlan]:
             help="nothing was started; check it again with: guard policy check FILE",
         )
     return loaded.policy, loaded.plan
+
+
+def explain_all(rules: ir.Policy, plan: KernelPlan) -> str:
+    """A table of all rules: what each asks for and gets here, with the reasons as notes."""
+    support = assumed_support()
+    lines = [f"tier {support.tier}", "", "asks    gets        rule"]
+    notes: dict[str, int] = {}
+    for each in enforcement(rules, plan, support):
+        numbers = [
+            notes.setdefault(kind.reason, len(notes) + 1) for kind in each.kinds if kind.reason
+        ]
+        marks = "".join(f" [{number}]" for number in sorted(set(numbers)))
+        lines.append(f"{each.action.value:<8}{each.effect.value:<12}{each.rule}{marks}")
+    if notes:
+        lines.append("")
+    for reason, number in notes.items():
+        short = reason if len(reason) <= _NOTE else reason[: _NOTE - 1] + "…"
+        lines += textwrap.wrap(
+            short, _WIDTH, initial_indent=f"{f'[{number}]':<5}", subsequent_indent=" " * 5
+        )
+    lines += ["", *(f"{effect.value:<12}{text}" for effect, text in _EFFECTS.items())]
+    return "\n".join(lines)
 
 
 def explain(rule: ir.Rule, plan: KernelPlan) -> str:

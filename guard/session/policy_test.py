@@ -10,7 +10,7 @@ from guard.engine.detector import Detector
 from guard.engine.diagnostics import Diagnostic, render
 from guard.engine.nodes import Mapping, Node, Sequence, compose
 from guard.errors import PolicyError
-from guard.session import policy
+from guard.session import policy, rule_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ def run(path: Path) -> Report:
     Raises `PolicyError` when a file has errors, `UsageError` when it cannot be
     read or a case is no case.
     """
-    rules, _plan = policy.require(policy.load(policy.read([path]), CONSTANTS))
-    [source] = policy.read([path.with_name(f"{path.stem}_test{path.suffix}")])
+    rules, _plan = policy.require(policy.load(rule_files.read([path]), CONSTANTS))
+    [source] = rule_files.read([path.with_name(f"{path.stem}_test{path.suffix}")])
     diagnostics: list[Diagnostic] = []
     roots = compose(source, diagnostics)
     if diagnostics:

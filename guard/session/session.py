@@ -12,6 +12,7 @@ from typing import TextIO
 
 from guard.config import AlertMode, Settings
 from guard.engine.constants import Constants
+from guard.errors import GuardError
 from guard.outputs.jsonl import JsonLinesSink
 from guard.outputs.sink import Sink
 from guard.outputs.terminal import TerminalSink, owns_terminal, wants_color
@@ -90,12 +91,17 @@ class Session:
         )
         supervisor = Supervisor()
         stack.callback(supervisor.close)
-        loop = Loop(settings, supervisor, group, instrument, prepared.judge, record, reporter)
+        loop = Loop(settings, supervisor, group, prepared, record, reporter)
         supervisor.on_interrupt = loop.interrupt
         supervisor.on_death = watcher.check
         self._say(summary.opening(prepared))
         started = time.monotonic()
-        supervisor.watch(launch.launch(command, group, instrument.tag))
+        try:
+            child = launch.launch(command, group, instrument.tag)
+        except GuardError as error:
+            record.write_meta({**opening, "state": "failed", "problems": [error.message]})
+            raise
+        supervisor.watch(child)
         loop.run()
         assert supervisor.status is not None
         counters = instrument.counters()

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from guard.config import DEFAULT_POLICY
 from guard.enforce.plan import Enforcement
 from guard.engine.constants import Constants
 from guard.event import (
+    VERDICT_DENIED,
     Event,
     FileLink,
     FileMkdir,
@@ -34,9 +36,12 @@ from guard.store.reader import SessionRecord
 _SKIM_EVENTS = 100_000
 _SHOWN = 5
 _WIDTH = 79
-_LABEL = 15
+_LABEL = 17  # columns before the value
 _AF_INET, _AF_INET6 = 2, 10
 _O_ACCMODE = os.O_WRONLY | os.O_RDWR
+# Written all the time by honest work: counted, not listed.
+_TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/run/user")  # noqa: S108  only compared with
+_HOME_TEMPORARY = (".cache", ".npm", ".cargo/registry", ".gradle/caches", ".m2/repository")
 
 
 @dataclass
@@ -45,14 +50,18 @@ class Activity:
 
     programs: Counter[str] = field(default_factory=Counter)
     written_outside: Counter[str] = field(default_factory=Counter)
-    hosts: Counter[str] = field(default_factory=Counter)
+    temporary: Counter[str] = field(default_factory=Counter)  # below temporary and cache folders
+    hosts: Counter[str] = field(default_factory=Counter)  # that something was sent to
+    refused: Counter[str] = field(default_factory=Counter)  # that the kernel kept it from
     complete: bool = True  # False: the record holds more than was looked at
 
     def to_dict(self) -> dict[str, object]:
         return {
             "programs": dict(self.programs.most_common()),
             "written_outside": sorted(self.written_outside),
+            "temporary_files": len(self.temporary),
             "hosts": dict(self.hosts.most_common()),
+            "refused": dict(self.refused.most_common()),
             "complete": self.complete,
         }
 
@@ -71,19 +80,18 @@ def opening(prepared: Prepared) -> str:
     """The lines before the command starts."""
     instrument = prepared.instrument
     lines = [f"guard: tier {instrument.tier}, {enforcement(instrument.rules)}"]
+    lines += [f"guard: {printable(gap)}" for gap in prepared.gaps]
     if prepared.warnings:
         lines.append(f"guard: {prepared.warnings} warnings about the rules: guard policy check")
     return "\n".join(lines) + "\n"
 
 
 def enforcement(rules: Iterable[Enforcement]) -> str:
-    """`31 rules: 12 block, 4 kill, 15 alert`, and how many get less than they ask for."""
+    """`31 rules: 12 deny, 4 kill, 15 alert`: what they get, not what they ask for."""
     rules = list(rules)
     gets = Counter(rule.effect.value for rule in rules)
     text = ", ".join(f"{number} {what}" for what, number in gets.most_common())
-    less = sum(1 for rule in rules if rule.falls_short)
-    text = f"{len(rules)} rules: {text}" if rules else "no rules"
-    return f"{text} ({less} get less than they ask for: guard doctor)" if less else text
+    return f"{_count_of(len(rules), 'rule')}: {text}" if rules else "no rules"
 
 
 def closing(outcome: Outcome, reporter: Reporter, found: Activity, constants: Constants) -> str:
@@ -98,16 +106,18 @@ def closing(outcome: Outcome, reporter: Reporter, found: Activity, constants: Co
     for path, number in found.programs.items():
         programs[os.path.basename(path)] += number
     row("ran", _list([name for name, _n in programs.most_common()], "nothing"))
-    if found.written_outside:
-        paths = [_home(path, constants) for path in found.written_outside]
-        row("wrote outside", _list(paths, ""))
+    if found.written_outside or found.temporary:
+        row("wrote outside", _written_outside(found, constants))
     if found.hosts:
         row("contacted", _list([host for host, _n in found.hosts.most_common()], ""))
+    if found.refused:
+        row("refused", _list([host for host, _n in found.refused.most_common()], ""))
     row("alerts", _alerts(reporter))
     if outcome.killed:
-        row("left behind", f"{outcome.killed} processes, killed")
+        row("left behind", f"{_count_of(outcome.killed, 'process')}, killed")
     lost = dropped(outcome.counters)
-    row("lost events", f"{lost} of {outcome.counters.seen}" if lost else "0")
+    made = outcome.counters.candidate + outcome.counters.record
+    row("lost events", f"{lost} of {made}, the record is incomplete" if lost else "0")
     if not found.complete:
         row("note", f"only the first {_SKIM_EVENTS} events are summed up here")
     for problem in reporter.problems:
@@ -122,11 +132,13 @@ def _count(found: Activity, event: Event, constants: Constants) -> None:
             found.programs[event.path] += 1
     elif isinstance(event, NetworkConnect | NetworkSend):
         if event.family in (_AF_INET, _AF_INET6) and event.remote_port:
-            found.hosts[_endpoint(event)] += 1
+            hosts = found.refused if event.verdict == VERDICT_DENIED else found.hosts
+            hosts[_endpoint(event)] += 1
     else:
         path = _written(event)
         if path and event.res >= 0 and not _inside(path, constants.workspace):
-            found.written_outside[path] += 1
+            outside = found.temporary if _temporary(path, constants) else found.written_outside
+            outside[path] += 1
 
 
 def _written(event: Event) -> str:
@@ -140,6 +152,12 @@ def _written(event: Event) -> str:
     if isinstance(event, FileMkdir | FileSymlink | FileTruncate):
         return event.path
     return ""
+
+
+def _temporary(path: str, constants: Constants) -> bool:
+    home = constants.home.rstrip("/")
+    folders = (*_TEMPORARY, *(f"{home}/{name}" for name in _HOME_TEMPORARY))
+    return any(_inside(path, folder) for folder in folders)
 
 
 def _inside(path: str, folder: str) -> bool:
@@ -158,12 +176,30 @@ def _home(path: str, constants: Constants) -> str:
     return path
 
 
-def _list(items: list[str], nothing: str) -> str:
+def _written_outside(found: Activity, constants: Constants) -> str:
+    """`~/.bashrc, /srv/x and 11 temporary files`."""
+    paths = [_home(path, constants) for path in found.written_outside]
+    if not found.temporary:
+        return _list(paths, "")
+    temporary = _count_of(len(found.temporary), "temporary file")
+    if not paths:
+        return temporary
+    end = f" and {temporary}"
+    return _list(paths, "", width=_WIDTH - len(end)) + end
+
+
+def _count_of(number: int, what: str) -> str:
+    """`1 rule`, `2 rules`, `3 processes`."""
+    plural = "es" if what.endswith("s") else "s"
+    return f"{number} {what}" if number == 1 else f"{number} {what}{plural}"
+
+
+def _list(items: list[str], nothing: str, *, width: int = _WIDTH) -> str:
     """As many items as fit on the line, and how many more there are."""
     shown: list[str] = []
     for number, item in enumerate(map(printable, items)):
         more = len(items) - number - 1
-        room = _WIDTH - _LABEL - (len(f" and {more} more") if more else 0)
+        room = width - _LABEL - (len(f" and {more} more") if more else 0)
         if shown and (number >= _SHOWN or len(", ".join([*shown, item])) > room):
             return f"{', '.join(shown)} and {len(items) - number} more"
         shown.append(item)

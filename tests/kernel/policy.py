@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from guard.enforce.contents import pin_contents
 from guard.enforce.kernel import Reporting, apply
 from guard.enforce.tags import pin_places
 from guard.engine.constants import Constants
@@ -47,6 +48,7 @@ def in_force(session: Session, *rules: str) -> Iterator[Session]:
     plan = lower(result.policy, constants)
     assert not plan.diagnostics, render(plan.diagnostics)
     with pin_places(plan) as tags:
+        pin_contents(tags, plan)
         session.generation = apply(session.program, plan, tags, Reporting(record_level="all"))
         try:
             yield session

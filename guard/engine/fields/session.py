@@ -13,8 +13,9 @@ from guard.engine.fields.definition import (
     field,
     unavailable,
 )
-from guard.event import ProcessPtrace, ProcessVmWrite
+from guard.event import Process, ProcessPtrace, ProcessVmWrite
 
+_LINEAGE = 6  # names shown
 VERDICT_NAMES = ("none", "denied", "killed")
 
 
@@ -38,6 +39,19 @@ def _verdict(context: Context) -> str:
     return VERDICT_NAMES[context.event.verdict]
 
 
+def _lineage(context: Context) -> str:
+    """At most the first and the last of them: a deep recursion must fit into a line."""
+    names: list[str] = []
+    process: Process | None = context.process
+    while process is not None and process.guarded:
+        names.append(process.name)
+        process = process.parent
+    names.reverse()
+    if len(names) > _LINEAGE:
+        names = [names[0], "…", *names[2 - _LINEAGE :]]
+    return " > ".join(names)
+
+
 def _none(names: str, type: FieldType = FieldType.TEXT) -> list[FieldDef]:
     doc = "no value: a session is not a container"
     return [unavailable(name, type, doc) for name in names.split()]
@@ -51,6 +65,11 @@ FIELDS: list[FieldDef] = [
     field(
         "guard.target_guarded", FieldType.BOOL,
         "the process that is traced or written to belongs to this session", _target_guarded,
+    ),
+    field(
+        "guard.lineage", FieldType.TEXT,
+        "proc.name from the session's command down to this process, the middle left out if long",
+        _lineage, cost=10,
     ),
     field(
         "guard.verdict", FieldType.TEXT, "what the kernel did: none, denied or killed", _verdict

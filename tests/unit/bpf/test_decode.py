@@ -15,7 +15,15 @@ import guard.event
 from guard.bpf.decode import Decoder, boot_offset_ns, call_names
 from guard.bpf.layout import Layout, Member
 from guard.errors import RecordError, UnsupportedError
-from guard.event import CALLS, EVENT_CLASSES, Event, FileOpen, ProcessExec
+from guard.event import (
+    CALLS,
+    EVENT_CLASSES,
+    FLAG_TEXT_PATH,
+    FLAG_TRUNCATED,
+    Event,
+    FileOpen,
+    ProcessExec,
+)
 
 BOOT_NS = 1_700_000_000_000_000_000
 NESTED = ("header", "socket")
@@ -82,6 +90,7 @@ def test_every_member_arrives(layout: Layout, decoder: Decoder, cls, data):
     calls = layout.enum("event_call")
     call = data.draw(st.sampled_from(CALLS[cls.kind]))
     values = {m.name: data.draw(_value(m), label=m.name) for m in _leaves(layout_of)}
+    values["flags"] &= ~FLAG_TEXT_PATH  # paths joined from text are made plain: below
     parts = {name: data.draw(st.binary(min_size=1, max_size=40)) for name in _part_names(layout_of)}
     block = record(layout, cls, values | {"call": calls["CALL_" + call.upper()]}, parts)
 
@@ -100,6 +109,20 @@ def test_every_member_arrives(layout: Layout, decoder: Decoder, cls, data):
     assert {f.name: getattr(event, f.name) for f in fields(event)} == expected
     assert event == cls(**expected)
     assert hash(event) == hash(cls(**expected))
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (FLAG_TEXT_PATH, "/a/c"),
+        (0, "/a/./b/../c/"),
+        (FLAG_TEXT_PATH | FLAG_TRUNCATED, "/a/./b/../c/"),
+    ],
+)
+def test_a_path_joined_from_text_is_made_plain(layout, decoder, flags, expected):
+    """Unless its beginning is lost; a path the kernel walked is plain already."""
+    block = record(layout, FileUnlink, {"flags": flags}, {"path": b"/a/./b/../c/"})
+    assert expected == decoder.decode(block).path
 
 
 def test_decoded_events_are_frozen(layout: Layout, decoder: Decoder):

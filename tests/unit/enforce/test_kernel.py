@@ -210,6 +210,10 @@ class FakeMap:
         self.log.append((self.name, key))
         self.data[key] = value
 
+    def update_all(self, keys, values):
+        for key, value in zip(keys, values, strict=True):
+            self.update(key, value)
+
     def lookup(self, key):
         return self.data.get(key)
 
@@ -229,6 +233,7 @@ class FakeProgram:
             {
                 "generation": 0,
                 "path_mask": {"word": [0, 0, 0]},
+                "name_excuses": {"word": [0, 0, 0]},
                 "name_lengths": [0] * 4,
                 "suffix_lengths": [0] * 4,
                 "kinds_fail_closed": 0,

@@ -35,7 +35,8 @@ def result(tag: PathTag, depth: int) -> int:
 
 def descend(pinned: PinnedTags, tag: PathTag, names: list[bytes]) -> int:
     """Follow edges as match_object() in match.h does."""
-    edges = {(edge.node, edge.name, edge.is_prefix): edge.tag for edge in pinned.edges}
+    found = (*pinned.tree.edges, *pinned.edges)
+    edges = {(edge.node, edge.name, edge.is_prefix): edge.tag for edge in found}
     rest = list(names)
     while rest and tag.has_edges:
         following = edges.get((tag.node, rest[0], False))

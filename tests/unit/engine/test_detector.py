@@ -9,7 +9,7 @@ import pytest
 from guard.alert import Action, Priority, Verdict
 from guard.engine.detector import Detector
 from guard.engine.fields import Context
-from guard.engine.index import branches_by_call, first_match
+from guard.engine.index import BranchesByCall, first_match
 from guard.engine.loader import load
 from guard.engine.source import Source
 from tests.unit.engine.events import CONSTANTS, make_event, make_process
@@ -133,7 +133,7 @@ def test_grouping_by_gates_changes_no_result():
             for number, condition in enumerate(CONDITIONS)
         )
     )
-    branches = branches_by_call(rules, CONSTANTS)
+    branches = BranchesByCall(rules, CONSTANTS)
     paths = [
         "/etc/shadow",
         "/home/dev/.ssh/id",
@@ -150,4 +150,4 @@ def test_grouping_by_gates_changes_no_result():
                 expected = next(
                     (each for each in rules.rules if evaluate(each.condition, context)), None
                 )
-                assert first_match(branches.get(call, ()), context) is expected
+                assert first_match(branches[call], context) is expected

@@ -81,4 +81,4 @@ def test_output_names_the_command_and_its_parents() -> None:
     """An alert without the command and who started it cannot be judged."""
     for rule in policy().rules:
         assert "%proc.cmdline" in rule.output, rule.name
-        assert "%proc.aname" in rule.output, rule.name
+        assert "%guard.lineage" in rule.output, rule.name
