@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from guard.data import dataclass
 from guard.errors import UnsupportedError
 
 _MAGIC = 0xEB9F
@@ -44,17 +44,27 @@ class Member:
         return self.count is not None and self.format in ("b", "B")
 
 
-@dataclass(frozen=True)
 class Struct:
     """A C struct, little-endian."""
 
-    name: str
-    size: int
-    members: tuple[Member, ...]
+    def __init__(self, name: str, size: int, members: tuple[Member, ...]) -> None:
+        self.name = name
+        self.size = size
+        self.members = members
+        self.by_name: Mapping[str, Member] = {member.name: member for member in members}
 
     @cached_property
-    def by_name(self) -> Mapping[str, Member]:
-        return {member.name: member for member in self.members}
+    def _plain(self) -> struct.Struct | None:
+        """All members at once, where every one is a number or bytes."""
+        codes = ["<"]
+        at = 0
+        for member in self.members:
+            if member.nested is not None or (member.count is not None and not member.is_bytes):
+                return None
+            code = f"{member.size}s" if member.is_bytes else member.format
+            codes.append(f"{member.offset - at}x{code}")
+            at = member.offset + member.size
+        return struct.Struct(f"{''.join(codes)}{self.size - at}x")
 
     def pack(self, values: Mapping[str, object]) -> bytes:
         """Bytes of the struct: missing members are 0, an unknown key is a KeyError.
@@ -62,6 +72,11 @@ class Struct:
         A nested struct takes a mapping, an array a sequence (a short one is
         completed with zeros), an array of 8-bit integers `bytes`.
         """
+        if self._plain is not None and len(values) == len(self.members):
+            try:
+                return self._plain.pack(*[values[member.name] for member in self.members])
+            except (KeyError, struct.error):
+                pass  # told better below
         buffer = bytearray(self.size)
         self.pack_into(buffer, 0, values)
         return bytes(buffer)

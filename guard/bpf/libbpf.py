@@ -120,6 +120,10 @@ _SIGNATURES: dict[str, tuple[type | None, tuple[object, ...]]] = {
         c_int,
         (c_int, c_void_p, c_void_p, POINTER(c_uint32), POINTER(MapBatchOpts)),
     ),
+    "bpf_map_lookup_and_delete_batch": (
+        c_int,
+        (c_int, c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_uint32), POINTER(MapBatchOpts)),
+    ),
     "bpf_map_lookup_elem": (c_int, (c_int, c_void_p, c_void_p)),
     "bpf_map_delete_elem": (c_int, (c_int, c_void_p)),
     "bpf_map_get_next_key": (c_int, (c_int, c_void_p, c_void_p)),

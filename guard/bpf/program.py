@@ -103,6 +103,31 @@ class Map:
             if value is not None:
                 yield key, value
 
+    def take_all(self) -> dict[bytes, bytes]:
+        """Remove all entries of a hash map and return them; nothing may be added meanwhile."""
+        found: dict[bytes, bytes] = {}
+        count = ctypes.c_uint32(self.max_entries)
+        keys = ctypes.create_string_buffer(self.max_entries * self.key_size)
+        values = ctypes.create_string_buffer(self.max_entries * self.value_size)
+        options = libbpf.MapBatchOpts(sz=ctypes.sizeof(libbpf.MapBatchOpts))
+        position = ctypes.c_uint64()
+        libbpf.library().bpf_map_lookup_and_delete_batch(
+            self.fd, None, ctypes.byref(position), keys, values,
+            ctypes.byref(count), ctypes.byref(options),
+        )  # fmt: skip
+        # ENOENT: that were all. On any other error what was taken counts, and the rest follows.
+        if libbpf.last_errno() == errno.ENOENT:
+            key_bytes, value_bytes = self.key_size, self.value_size
+            all_keys = ctypes.string_at(keys, count.value * key_bytes)
+            all_values = ctypes.string_at(values, count.value * value_bytes)
+            for index in range(count.value):
+                key = all_keys[index * key_bytes : (index + 1) * key_bytes]
+                found[key] = all_values[index * value_bytes : (index + 1) * value_bytes]
+        for key, value in self.items():
+            found[key] = value
+            self.delete(key)
+        return found
+
     def _value(self, key: bytes) -> bytes | None:
         self._check(key)
         if libbpf.library().bpf_map_lookup_elem(self.fd, key, self._buffer) == 0:
@@ -309,14 +334,12 @@ def learn_inodes(program: Program, fds: Sequence[int]) -> list[int]:
     reader, requests = program.map("inode_reader"), program.map("inode_requests")
     reader.update(bytes(4), os.getpid().to_bytes(4, "little"))
     keys = [fd.to_bytes(4, "little") for fd in fds]
-    for key in keys:
-        requests.update(key, bytes(8))
     try:
+        requests.update_all(keys, [bytes(8)] * len(keys))
         program.read_iterator("learn_inodes", os.getpid())
-        inodes = [int.from_bytes(requests.lookup(key) or b"", "little") for key in keys]
     finally:
-        for key in set(keys):
-            requests.delete(key)
+        found = requests.take_all()
+    inodes = [int.from_bytes(found[key], "little") for key in keys]
     for fd, inode in zip(fds, inodes, strict=True):
         if not inode:
             raise UnsupportedError(f"the kernel did not tell the inode of descriptor {fd}")

@@ -46,7 +46,7 @@ _NAME_CALLS = frozenset({
     "chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat", "fchmod", "fchown",
 })  # fmt: skip
 _MOUNT_NAME_CALLS = frozenset({"umount", "umount2"})
-_OPEN_CALLS = frozenset({"open", "openat", "openat2", "open_by_handle_at"})
+_OPEN_CALLS = frozenset({"open", "openat", "openat2", "open_by_handle_at", "pidfd_getfd"})
 _DIRECTORY_CALLS = frozenset({"unlinkat", "mkdirat", "symlinkat", "fchownat"})
 _DESCRIPTOR_CALLS = frozenset({"fchmod", "fchown", "ftruncate"})
 

@@ -49,6 +49,7 @@ TYPE_NAMES = {
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 _SOCK_RAW = 3
 _S_IFMT = 0o170000
+_O_TMPFILE = 0o20000000 | O_DIRECTORY
 # MPTCP and UDP-Lite carry what tcp and udp carry: another number must not hide a connection.
 _PROTOCOLS = {1: "icmp", 58: "icmp", 6: "tcp", 262: "tcp", 17: "udp", 136: "udp"}
 _BPF_COMMANDS_WITH_FD = frozenset({0, 5, 7, 13, 14, 17, 18, 19, 28, 30, 33})
@@ -197,8 +198,10 @@ def _file(event: Event) -> str | None:
     assert isinstance(event, FileOpen)  # INVARIANT: see _ENTRIES
     if event.res < 0 and not is_done(event):
         return None
-    is_directory = event.file_mode & _S_IFMT == _S_IFDIR or event.open_flags & O_DIRECTORY
-    return "d" if is_directory else "f"
+    if event.res >= 0 or event.file_mode:
+        return "d" if event.file_mode & _S_IFMT == _S_IFDIR else "f"
+    # Refused: what was asked for. O_TMPFILE, which makes a file, contains O_DIRECTORY.
+    return "d" if event.open_flags & _O_TMPFILE == O_DIRECTORY else "f"
 
 
 def _file_behind(event: Event) -> str | None:

@@ -25,13 +25,14 @@ from guard.event import FileOpen, NetworkSend, ProcessExit
 
 _SECOND = 1_000_000_000
 _READ, _WRITE = 0, 1  # O_RDONLY and O_WRONLY; O_RDWR has both accesses
-_O_ACCMODE = 3
+_O_ACCMODE, _O_PATH = 3, 0o10000000
 _O_CREAT, _O_TMPFILE_BIT = 0o100, 0o20000000
 _CATEGORIES = {
     "process": "process", "file": "file", "network": "net", "fd": "IO-other",
     "memfd": "memory", "mount": "file", "kernel": "other", "io": "IO-other",
 }  # fmt: skip
-_OPEN_CALLS = frozenset({"open", "openat", "openat2", "open_by_handle_at"})
+# Falco's, and the call that takes a descriptor from another process: docs/decisions/0007.
+_OPEN_CALLS = frozenset({"open", "openat", "openat2", "open_by_handle_at", "pidfd_getfd"})
 
 
 def _has_result(context: Context) -> bool:
@@ -59,6 +60,7 @@ def _is_open_read(context: Context) -> bool:
         type(event) is FileOpen
         and event.call in _OPEN_CALLS
         and event.open_flags & _O_ACCMODE != _WRITE
+        and not event.open_flags & _O_PATH
     )
 
 
@@ -68,6 +70,7 @@ def _is_open_write(context: Context) -> bool:
         type(event) is FileOpen
         and event.call in _OPEN_CALLS
         and event.open_flags & _O_ACCMODE != _READ
+        and not event.open_flags & _O_PATH
     )
 
 
@@ -205,9 +208,9 @@ FIELDS: list[FieldDef] = [
     field("evt.rawres", FieldType.INT64, "return value, negative for an error", _raw_result,
           cost=2),
     field("evt.failed", FieldType.BOOL, "the call returned an error", _failed, cost=2),
-    field("evt.is_open_read", FieldType.BOOL, "a file was opened for reading", _is_open_read,
+    field("evt.is_open_read", FieldType.BOOL, "a file was opened for reading, not only O_PATH", _is_open_read,
           cost=2),
-    field("evt.is_open_write", FieldType.BOOL, "a file was opened for writing", _is_open_write,
+    field("evt.is_open_write", FieldType.BOOL, "a file was opened for writing, not only O_PATH", _is_open_write,
           cost=2),
     field("evt.is_open_create", FieldType.BOOL, "the call made a new file", _is_open_create,
           cost=2),

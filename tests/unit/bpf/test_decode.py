@@ -22,6 +22,7 @@ from guard.event import (
     FLAG_TRUNCATED,
     Event,
     FileOpen,
+    FileUnlink,
     ProcessExec,
 )
 

@@ -125,9 +125,9 @@ def test_a_symlink_is_not_followed(home):
 
 
 def test_too_many_entries_are_told(home, monkeypatch):
-    monkeypatch.setattr(contents, "MAX_ENTRIES", 3)
-    (home / ".config/b").write_text("")
-    (home / ".config/c").write_text("")
+    monkeypatch.setattr(contents, "MAX_ENTRIES", 4)
+    for name in "abc":
+        (home / ".config" / name).write_text("")
     plan = plan_of(Place(f"{home}/.ssh", Scope.TREE), Place(f"{home}/.config", Scope.TREE))
 
     with pin_places(plan) as pinned:
@@ -135,7 +135,7 @@ def test_too_many_entries_are_told(home, monkeypatch):
 
         (warning,) = pinned.warnings
         assert f"`{home}/.config`" in warning
-        assert "more than 3 entries" in warning
+        assert "more than 4 entries" in warning
         assert pinned_bits(pinned, home / ".config/app") is None
 
 
@@ -192,6 +192,7 @@ def test_what_the_user_cannot_link_is_left_out(home):
 def test_pins_go_above_a_low_limit_that_stays(home, monkeypatch):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     low = max(map(int, os.listdir("/proc/self/fd"))) + 40
+    monkeypatch.setattr(contents, "_SPARE_DESCRIPTORS", low)
     plan = plan_of(Place(f"{home}/.ssh", Scope.TREE))
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))

@@ -38,6 +38,9 @@ from guard.event import (
 )
 
 _FAMILIES = {1: OperationBit.UNIX, 2: OperationBit.IPV4, 10: OperationBit.IPV6}
+_O_PATH = 0o10000000
+# An open is an open: rules written for openat stop these too.
+_ALSO = {"pidfd_getfd": "openat", "open_by_handle_at": "openat"}
 _PROTOCOLS = {6: OperationBit.TCP, 17: OperationBit.UDP}
 
 
@@ -81,8 +84,9 @@ def _attributes(event: Event) -> list[OperationBit]:
     match event:
         case FileOpen():
             access = event.open_flags & 3
-            bits += [OperationBit.OPEN_READ] if access != 1 else []
-            bits += [OperationBit.OPEN_WRITE] if access else []
+            if not event.open_flags & _O_PATH:
+                bits += [OperationBit.OPEN_READ] if access != 1 else []
+                bits += [OperationBit.OPEN_WRITE] if access else []
             if event.res >= 0:
                 is_directory = stat.S_ISDIR(event.file_mode)
                 bits.append(OperationBit.DIRECTORY if is_directory else OperationBit.REGULAR)
@@ -101,7 +105,7 @@ def _attributes(event: Event) -> list[OperationBit]:
 def _holds(source: Source, event: Event) -> bool:
     match source:
         case Call(name):
-            return event.call == name
+            return name in {event.call, _ALSO.get(event.call)}
         case Place() | Name():
             path = _object_path(event)
             return bool(path) and at(source, path)

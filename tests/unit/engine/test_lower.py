@@ -45,6 +45,7 @@ TEXT_FIELDS = [
     "fs.path.target", "proc.name", "proc.pname", "proc.aname", "proc.aname[1]", "proc.aname[2]",
     "proc.exepath", "proc.pexepath", "proc.aexepath", "proc.cmdline",
 ]  # fmt: skip
+O_PATH, O_TMPFILE = 0o10000000, 0o20200002
 OPERATORS = ["=", "!=", "startswith", "endswith", "contains", "glob", "in", "pmatch"]
 OTHERS = [
     "evt.type = openat", "evt.type != unlinkat", "evt.type in (open, rename, connect, fchmod)",
@@ -147,7 +148,7 @@ def events(draw):
     if kind == "file_open":
         is_directory = path in {"/", "/etc", "/home/ann"}
         values |= {
-            "open_flags": draw(st.sampled_from([0, 1, 2])),
+            "open_flags": draw(st.sampled_from([0, 1, 2, 0o10000000, 0o200000, 0o20200002])),
             "fd": values["res"] if values["res"] >= 0 else -1,
             "file_mode": 0o040755 if is_directory else 0o100644,
         }
@@ -161,6 +162,13 @@ def events(draw):
 @settings(max_examples=300, deadline=None)
 @example('fd.name pmatch ("*")', event("file_open", path="/x"), process())
 @example('proc.aexepath glob "*"', event("process_exit"), process())
+@example(
+    "not evt.is_open_read = true", event("file_open", path="/x", open_flags=O_PATH), process()
+)
+@example(
+    "fd.typechar = f", event("file_open", path="/x", open_flags=O_TMPFILE, file_mode=0o100600),
+    process(),
+)
 @example("evt.rawres < 0", event("network_connect", res=-115, family=2), process())
 @given(conditions, events(), processes())
 def test_the_kernel_decides_as_user_space_does(condition, event, process):
