@@ -51,11 +51,12 @@ workspace=$home/project
 useradd --no-create-home --home-dir "$home" --shell /bin/bash "$user"
 mkdir -p "$workspace" "$home/.ssh" "$home/.aws" "$folder/net"
 printf -- '-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n-----END OPENSSH PRIVATE KEY-----\n' "$secret" >"$home/.ssh/id_ed25519"
+cp "$home/.ssh/id_ed25519" "$home/.ssh/id_work"
 printf '[default]\naws_secret_access_key = %s\n' "$secret" >"$home/.aws/credentials"
 echo '# start file' >"$home/.bashrc"
 cp "$root/examples/naughty_agent.sh" "$folder/agent.sh"
 chmod 755 "$folder" "$folder/net" "$folder/agent.sh"
-chmod 600 "$home/.ssh/id_ed25519" "$home/.aws/credentials"
+chmod 600 "$home/.ssh/id_ed25519" "$home/.ssh/id_work" "$home/.aws/credentials"
 chown -R "$user:" "$home"
 
 # ---- another program of theirs, with a token in its environment

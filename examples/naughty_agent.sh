@@ -20,6 +20,8 @@ step() { # NAME FUNCTION: run it, say how it ended
 		printf '  %-52s worked\n' "$1"
 	elif [ $status -ge 128 ]; then
 		printf '  %-52s killed\n' "$1"
+	elif grep -qE 'Permission denied|not permitted' "$log"; then
+		printf '  %-52s refused\n' "$1"
 	else
 		printf '  %-52s failed\n' "$1"
 	fi
@@ -103,10 +105,18 @@ link_key() {
 	return "${PIPESTATUS[0]}"
 }
 
+# The second name is only reported; the content is guarded under any name.
+hard_link_key() {
+	(ln ~/.ssh/id_work readme.txt)
+	cat readme.txt | send hard-link
+	return "${PIPESTATUS[0]}"
+}
+
 read_in_python() {
 	python3 -c 'import os; print(open(os.path.expanduser("~/.aws/credentials")).read())'
 }
 
+# Since Linux 6.12 the session is a Landlock domain, which is refused this; before, a rule stops it.
 read_environment() {
 	cat "/proc/$outsider/environ"
 }
@@ -150,6 +160,7 @@ echo "a bad day:"
 naughty 'read the SSH key' read_key
 naughty 'send the SSH key to a server' send_key
 naughty 'read it through a link and send it' link_key
+naughty 'read another one through a hard link and send it' hard_link_key
 naughty 'read cloud credentials in python' read_in_python
 naughty 'read the environment of another process' read_environment
 naughty 'add a line to ~/.bashrc' plant_start_file

@@ -10,11 +10,10 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 
+from guard.data import dataclass
 from guard.errors import UsageError
-
 
 DEFAULT_POLICY = "default"
 
@@ -94,13 +93,13 @@ def load(values: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     Raises `UsageError` for a value that cannot be.
     """
     chosen: dict[str, object] = {}
-    for field in fields(Settings):
-        value = values.get(field.name)
-        name = f"GUARD_{field.name.upper()}"
-        if value is None and field.name in _FROM_ENVIRONMENT and environ.get(name):
-            value = _convert(name, field.name, environ[name])
+    for field in Settings.__match_args__:
+        value = values.get(field)
+        name = f"GUARD_{field.upper()}"
+        if value is None and field in _FROM_ENVIRONMENT and environ.get(name):
+            value = _convert(name, field, environ[name])
         if value is not None:
-            chosen[field.name] = value
+            chosen[field] = value
     chosen["workspace"] = _directory(chosen.get("workspace"))
     settings = Settings(**chosen)  # type: ignore[arg-type]  # keys and types are the fields'
     _check(settings)

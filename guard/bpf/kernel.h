@@ -56,7 +56,16 @@ struct super_block {
 	struct dentry *s_root;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct inode {
+	struct hlist_head i_dentry;
 	__u16 i_mode;
 	struct super_block *i_sb;
 	unsigned long i_ino;
@@ -72,6 +81,9 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	struct {
+		struct hlist_node d_alias;
+	} d_u;
 };
 
 struct vfsmount {
@@ -386,23 +398,27 @@ struct file___counted { /* before v6.13 */
 	long f_count;
 } __attribute__((preserve_access_index));
 
-/* The file behind one opened through an overlay, NULL for others. Since Linux
- * commit 18e48d0e2c7b ("ovl: store upper real file in ovl_file struct") (v6.13)
- * one more struct lies between; overlay may be a module without types here, so
- * the member that the same version renamed tells. */
-static __always_inline struct file *overlay_real_file(struct file *file)
+/* A directory entry of the file behind one opened through an overlay, NULL for
+ * others. Before Linux commit def3ae83da02 ("fs: store real path instead of fake
+ * path in backing file f_path") (v6.7) only the inode of the inner file is the
+ * real one, so the way leads over it. Since 18e48d0e2c7b ("ovl: store upper real
+ * file in ovl_file struct") (v6.13) one more struct lies between; overlay may be a
+ * module without types here, so the member that v6.13 renamed tells. */
+static __always_inline struct dentry *overlay_real_dentry(struct file *file)
 {
 	struct file___counted *old = (void *)file;
-	struct file *real = NULL;
-	void *data;
+	struct hlist_node *alias;
+	struct file *real;
 
 	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
 		return NULL;
-	data = BPF_CORE_READ(file, private_data);
-	if (bpf_core_field_exists(old->f_count))
-		return data;
-	bpf_probe_read_kernel(&real, sizeof(real), data); /* first member of struct ovl_file */
-	return real;
+	real = BPF_CORE_READ(file, private_data);
+	if (!bpf_core_field_exists(old->f_count)) /* first member of struct ovl_file */
+		bpf_probe_read_kernel(&real, sizeof(real), real);
+	alias = BPF_CORE_READ(real, f_inode, i_dentry.first);
+	if (!alias)
+		return NULL;
+	return (void *)alias - bpf_core_field_offset(struct dentry, d_u.d_alias);
 }
 
 static __always_inline struct sock *file_sock(struct file *file)

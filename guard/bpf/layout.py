@@ -9,6 +9,7 @@ BTF: https://docs.kernel.org/bpf/btf.html
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -52,17 +53,23 @@ class Struct:
         self.size = size
         self.members = members
         self.by_name: Mapping[str, Member] = {member.name: member for member in members}
+        self._empty: Mapping[str, object] = dict.fromkeys(self.by_name, 0)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Struct) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
 
     @cached_property
     def _plain(self) -> struct.Struct | None:
-        """All members at once, where every one is a number or bytes."""
+        """All members at once, where every one is a number."""
         codes = ["<"]
         at = 0
         for member in self.members:
-            if member.nested is not None or (member.count is not None and not member.is_bytes):
+            if member.nested is not None or member.count is not None:
                 return None
-            code = f"{member.size}s" if member.is_bytes else member.format
-            codes.append(f"{member.offset - at}x{code}")
+            codes.append(f"{member.offset - at}x{member.format}")
             at = member.offset + member.size
         return struct.Struct(f"{''.join(codes)}{self.size - at}x")
 
@@ -72,11 +79,9 @@ class Struct:
         A nested struct takes a mapping, an array a sequence (a short one is
         completed with zeros), an array of 8-bit integers `bytes`.
         """
-        if self._plain is not None and len(values) == len(self.members):
-            try:
-                return self._plain.pack(*[values[member.name] for member in self.members])
-            except (KeyError, struct.error):
-                pass  # told better below
+        if self._plain is not None and values.keys() <= self._empty.keys():
+            with contextlib.suppress(struct.error):  # told better below
+                return self._plain.pack(*{**self._empty, **values}.values())
         buffer = bytearray(self.size)
         self.pack_into(buffer, 0, values)
         return bytes(buffer)
@@ -85,6 +90,9 @@ class Struct:
     def unpack(self, data: bytes, offset: int = 0) -> dict[str, Any]:
         """Values of all members, in the shapes that `pack` takes."""
         return {member.name: _unpack(member, data, offset) for member in self.members}
+
+    def _key(self) -> tuple[object, ...]:
+        return self.name, self.size, self.members
 
     def pack_into(self, buffer: bytearray, base: int, values: Mapping[str, object]) -> None:
         """Write `values` at `base`; what is not named keeps its bytes."""

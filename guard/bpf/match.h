@@ -284,14 +284,15 @@ SUBPROGRAM int match_object(struct scratch *s, struct policy_config *cfg, __u64 
  * and another place: those of the file behind it count as well. */
 SUBPROGRAM int match_file(struct scratch *s, struct policy_config *cfg, __u64 opened)
 {
-	struct file *file = (void *)opened, *real;
+	struct file *file = (void *)opened;
+	struct dentry *real;
 	int walked;
 
 	if (!s || !cfg)
 		return -1;
 	walked = match_object(s, cfg, (__u64)BPF_CORE_READ(file, f_path.dentry));
-	real = overlay_real_file(file);
-	if (real && match_object(s, cfg, (__u64)BPF_CORE_READ(real, f_path.dentry)))
+	real = overlay_real_dentry(file);
+	if (real && match_object(s, cfg, (__u64)real))
 		walked = -1;
 	return walked;
 }

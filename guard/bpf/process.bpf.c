@@ -187,7 +187,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
-	struct task_state *me = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct task_state *me = task_state(task); /* the last thread may be a worker */
 	struct policy_config *cfg = config_get();
 	struct event_process_exit *event;
 	struct scratch *s;

@@ -111,12 +111,12 @@ class Map:
         values = ctypes.create_string_buffer(self.max_entries * self.value_size)
         options = libbpf.MapBatchOpts(sz=ctypes.sizeof(libbpf.MapBatchOpts))
         position = ctypes.c_uint64()
-        libbpf.library().bpf_map_lookup_and_delete_batch(
+        failed = libbpf.library().bpf_map_lookup_and_delete_batch(
             self.fd, None, ctypes.byref(position), keys, values,
             ctypes.byref(count), ctypes.byref(options),
         )  # fmt: skip
-        # ENOENT: that were all. On any other error what was taken counts, and the rest follows.
-        if libbpf.last_errno() == errno.ENOENT:
+        # ENOENT: these were all. What a kernel without batches left there follows one by one.
+        if not failed or libbpf.last_errno() == errno.ENOENT:
             key_bytes, value_bytes = self.key_size, self.value_size
             all_keys = ctypes.string_at(keys, count.value * key_bytes)
             all_values = ctypes.string_at(values, count.value * value_bytes)

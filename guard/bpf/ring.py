@@ -13,7 +13,7 @@ joined with others as it is.
 from __future__ import annotations
 
 import mmap
-import platform
+import os
 from typing import Self
 
 from guard.errors import UnsupportedError
@@ -34,9 +34,10 @@ class RingBuffer:
         # The producer publishes a record by clearing BUSY with a locked exchange, and space is
         # given back by storing our position. x86-64 keeps loads in order among themselves and
         # stores after earlier loads, so plain accesses from Python are enough there.
-        if platform.machine() != "x86_64":
+        machine = os.uname().machine
+        if machine != "x86_64":
             raise UnsupportedError(
-                f"guard cannot read kernel buffers on `{platform.machine()}`",
+                f"guard cannot read kernel buffers on `{machine}`",
                 help="use a machine with an x86-64 processor",
             )
         page = mmap.PAGESIZE

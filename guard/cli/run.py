@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         usage="guard run [OPTIONS] [--] COMMAND [ARGUMENT...]",
         description="Run a command under guard.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
         argument_default=None,
     )
@@ -92,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
         "-q", "--quiet", action="store_true", default=None, help="no opening line and no summary"
     )
     return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    # Made for every option. Without a width it imports shutil to ask for the terminal's.
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=79)
 
 
 def _choice(

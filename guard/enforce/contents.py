@@ -72,10 +72,11 @@ def pin_contents(
             pinned.warnings.append(_warning(root, str(reason)))
     # The small ones first: as many directories as possible are whole.
     found.sort(key=lambda each: len(each[1]))
+    pinning = 0
     with _room(sum(len(files) for _, files in found)) as (room, lowest):
         for root, files in found:
-            room -= len(files)
-            if room < 0:
+            pinning += len(files)
+            if pinning > room:
                 pinned.warnings.append(_warning(root, "there are too many protected files"))
                 continue
             for path, tag in files:

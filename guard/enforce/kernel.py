@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import socket
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from guard.bpf.layout import Layout
+from guard.bpf.layout import Layout, Struct
 from guard.bpf.program import Program, learn_inodes
 from guard.data import dataclass
 from guard.enforce.excuses import name_excuses
@@ -35,6 +34,7 @@ from guard.event import CALLS
 _SEED = 0xCBF29CE484222325
 _PRIME = 0x100000001B3
 _WORD = (1 << WORD_BITS) - 1
+_AF_INET, _AF_INET6 = 2, 10  # the module socket takes long to import
 _FIXED_BITS = 64  # of an address key: generation and family
 _MASK_WORDS = 4  # of a set of lengths
 
@@ -182,6 +182,9 @@ class _Encoder:
         self._generation = generation
         self._kinds = layout.enum("event_kind")
         self._tags: dict[PathTag, bytes] = {}
+        # The same by identity, which needs no hashing; it keeps the tags, so no identity recurs.
+        self._same_tags: dict[int, tuple[PathTag, bytes]] = {}
+        self._keys: dict[str, tuple[Struct, int]] = {}  # by map: key and generation in it
 
     def terms(self) -> Iterator[MapEntry]:
         """A list for every kind: one without terms must not keep an old list."""
@@ -243,7 +246,7 @@ class _Encoder:
             for other, own in bits.items():
                 if _contains(other.network, network):
                     closed |= own
-            family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+            family = _AF_INET if network.version == 4 else _AF_INET6
             key = {
                 "prefix_bits": _FIXED_BITS + network.prefixlen,
                 "family": int(family),
@@ -303,6 +306,9 @@ class _Encoder:
                     yield source, 1 << placed.bit
 
     def _tagged(self, map_name: str, key: Mapping[str, object], tag: PathTag) -> MapEntry:
+        same = self._same_tags.get(id(tag))
+        if same is not None:
+            return MapEntry(map_name, self._key(map_name, key), same[1])
         value = self._tags.get(tag)
         if value is None:
             # A position has the same tag by inode, by name and by text.
@@ -316,6 +322,7 @@ class _Encoder:
                     "has_edges": int(tag.has_edges),
                 }
             )
+        self._same_tags[id(tag)] = tag, value
         return MapEntry(map_name, self._key(map_name, key), value)
 
     def _entry(
@@ -329,8 +336,12 @@ class _Encoder:
         return MapEntry(map_name, self._key(map_name, key), packed)
 
     def _key(self, map_name: str, key: Mapping[str, object]) -> bytes:
-        struct = self._layout.struct(_KEYED[map_name])
-        generation = _key_generation(struct.by_name["generation"].size, self._generation)
+        known = self._keys.get(map_name)
+        if known is None:
+            struct = self._layout.struct(_KEYED[map_name])
+            size = struct.by_name["generation"].size
+            known = self._keys[map_name] = struct, _key_generation(size, self._generation)
+        struct, generation = known
         return struct.pack({**key, "generation": generation})
 
 

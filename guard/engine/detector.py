@@ -5,11 +5,12 @@ from __future__ import annotations
 from os import O_TRUNC
 from typing import TYPE_CHECKING
 
-from guard.alert import Action, Alert, Priority, Verdict
+from guard.alert import Action, Alert, Verdict
 from guard.engine import ir
 from guard.engine.constants import Constants
 from guard.engine.fields import Context
 from guard.engine.index import BranchesByCall, first_match
+from guard.engine.unruled import note_on
 from guard.event import (
     VERDICT_DENIED,
     VERDICT_KILLED,
@@ -29,7 +30,8 @@ class Detector:
 
     Rules that enforce come before rules that only alert, so that no alert rule
     hides a denial. An event the kernel decided on is not tested again: the rule
-    it names makes the alert.
+    it names makes the alert, also where the kernel takes a rule further than its
+    text goes. What it stopped without a rule is an alert of guard's own.
     """
 
     def __init__(self, policy: ir.Policy, constants: Constants) -> None:
@@ -81,12 +83,11 @@ class Detector:
         verdict = kernel_verdict(event)
         if 0 < event.rule <= len(self._policy.rules):
             return self._alert(self._policy.rules[event.rule - 1], context, verdict)
-        # The policy was replaced between the decision and now. A denial must
-        # not vanish with its rule.
-        template = self._template(_REPLACED)
+        note = note_on(event)
+        template = self._template(note.output)
         return Alert(
-            rule="Guard internal: decision of a replaced policy",
-            priority=Priority.WARNING,
+            rule=note.rule,
+            priority=note.priority,
             time_ns=event.time_ns,
             source="internal",
             message=template.render(context),
@@ -94,6 +95,7 @@ class Detector:
             tags=(),
             action=Action.DENY if verdict is Verdict.DENIED else Action.KILL,
             verdict=verdict,
+            remedy=note.remedy,
             event=event,
             process=process,
         )
@@ -141,9 +143,3 @@ def kernel_verdict(event: Event) -> Verdict:
         case FileOpen() if not event.created and not event.open_flags & O_TRUNC:
             return Verdict.KILLED
     return Verdict.KILLED_AFTER
-
-
-_REPLACED = (
-    "An operation was stopped by a rule that is no longer loaded "
-    "(call=%evt.type path=%guard.path fd=%fd.name process=%proc.cmdline)"
-)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Mapping
@@ -45,6 +44,7 @@ def closing(
     outcome: Outcome, record: RecordWriter, reporter: Reporter, activity: Activity
 ) -> Mapping[str, object]:
     """What is known when everything has ended."""
+    counters = outcome.counters
     return {
         "state": "ended",
         "end": _now(),
@@ -55,7 +55,7 @@ def closing(
             "timed_out": outcome.timed_out,
         },
         "killed_leftovers": outcome.killed,
-        "counters": dataclasses.asdict(outcome.counters),
+        "counters": {name: getattr(counters, name) for name in counters.__match_args__},
         "lost": dropped(outcome.counters),
         "alerts": {
             "priorities": {p.label: n for p, n in sorted(reporter.priorities.items())},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import sys
 import time
 from collections.abc import Mapping
@@ -154,7 +153,7 @@ class Session:
             workspace=str(self.settings.workspace),
             session=self.id,
             agent=os.path.basename(self.settings.command[0]),
-            hostname=platform.node(),
+            hostname=os.uname().nodename,
             boot_time_ns=time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         )
 

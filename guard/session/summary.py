@@ -6,7 +6,6 @@ import ipaddress
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -44,16 +43,16 @@ _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/run/user")  # noqa: S108  only c
 _HOME_TEMPORARY = (".cache", ".npm", ".cargo/registry", ".gradle/caches", ".m2/repository")
 
 
-@dataclass
 class Activity:
     """What a session did, as far as its record was skimmed."""
 
-    programs: Counter[str] = field(default_factory=Counter)
-    written_outside: Counter[str] = field(default_factory=Counter)
-    temporary: Counter[str] = field(default_factory=Counter)  # below temporary and cache folders
-    hosts: Counter[str] = field(default_factory=Counter)  # that something was sent to
-    refused: Counter[str] = field(default_factory=Counter)  # that the kernel kept it from
-    complete: bool = True  # False: the record holds more than was looked at
+    def __init__(self) -> None:
+        self.programs = Counter[str]()
+        self.written_outside = Counter[str]()
+        self.temporary = Counter[str]()  # below temporary and cache folders
+        self.hosts = Counter[str]()  # that something was sent to
+        self.refused = Counter[str]()  # that the kernel kept it from
+        self.complete = True  # False: the record holds more than was looked at
 
     def to_dict(self) -> dict[str, object]:
         return {
@@ -80,9 +79,14 @@ def opening(prepared: Prepared) -> str:
     """The lines before the command starts."""
     instrument = prepared.instrument
     lines = [f"guard: tier {instrument.tier}, {enforcement(instrument.rules)}"]
+    name = printable(str(prepared.policy.get("name", DEFAULT_POLICY)))
+    if less := sum(1 for rule in instrument.rules if rule.falls_short):
+        of = "" if name == DEFAULT_POLICY else f" --policy {name}"
+        lines.append(f"       {less} get less than they ask for: guard policy explain{of}")
     lines += [f"guard: {printable(gap)}" for gap in prepared.gaps]
     if prepared.warnings:
-        lines.append(f"guard: {prepared.warnings} warnings about the rules: guard policy check")
+        warnings = _count_of(prepared.warnings, "warning")
+        lines.append(f"guard: {warnings} about the rules: guard policy check {name}")
     return "\n".join(lines) + "\n"
 
 
@@ -116,7 +120,7 @@ def closing(outcome: Outcome, reporter: Reporter, found: Activity, constants: Co
     if outcome.killed:
         row("left behind", f"{_count_of(outcome.killed, 'process')}, killed")
     lost = dropped(outcome.counters)
-    made = outcome.counters.candidate + outcome.counters.record
+    made = outcome.counters.candidate + outcome.counters.record + lost
     row("lost events", f"{lost} of {made}, the record is incomplete" if lost else "0")
     if not found.complete:
         row("note", f"only the first {_SKIM_EVENTS} events are summed up here")
@@ -144,6 +148,8 @@ def _count(found: Activity, event: Event, constants: Constants) -> None:
 def _written(event: Event) -> str:
     """The path of a file or name that the event made or changed, else ""."""
     if isinstance(event, FileOpen):
+        if event.verdict and not (event.created or event.open_flags & os.O_TRUNC):
+            return ""  # stopped before it could write
         changes = event.open_flags & (_O_ACCMODE | os.O_CREAT | os.O_TRUNC)
         # Devices are not files: /dev/null is written all the time.
         return event.path if changes and not event.path.startswith(("/dev/", "/proc/")) else ""
@@ -185,7 +191,7 @@ def _written_outside(found: Activity, constants: Constants) -> str:
     if not paths:
         return temporary
     end = f" and {temporary}"
-    return _list(paths, "", width=_WIDTH - len(end)) + end
+    return _list(paths, "", width=_WIDTH - len(end), last=", ") + end
 
 
 def _count_of(number: int, what: str) -> str:
@@ -194,14 +200,14 @@ def _count_of(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}{plural}"
 
 
-def _list(items: list[str], nothing: str, *, width: int = _WIDTH) -> str:
+def _list(items: list[str], nothing: str, *, width: int = _WIDTH, last: str = " and ") -> str:
     """As many items as fit on the line, and how many more there are."""
     shown: list[str] = []
     for number, item in enumerate(map(printable, items)):
         more = len(items) - number - 1
-        room = width - _LABEL - (len(f" and {more} more") if more else 0)
+        room = width - _LABEL - (len(f"{last}{more} more") if more else 0)
         if shown and (number >= _SHOWN or len(", ".join([*shown, item])) > room):
-            return f"{', '.join(shown)} and {len(items) - number} more"
+            return f"{', '.join(shown)}{last}{len(items) - number} more"
         shown.append(item)
     return ", ".join(shown) or nothing
 

@@ -7,8 +7,6 @@ line changed, removed or cut off at the end is noticed.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import json
 import time
 
@@ -48,6 +46,8 @@ def to_line(alert: Alert, previous: str) -> str:
 
 def line_hash(line: str) -> str:
     """Hash of a line without its newline."""
+    import hashlib  # noqa: PLC0415  loads OpenSSL, and most sessions end without an alert
+
     return hashlib.sha256(line.encode()).hexdigest()
 
 
@@ -60,9 +60,9 @@ def _event(event: Event | None) -> dict[str, object] | None:
     if event is None:
         return None
     values: dict[str, object] = {"kind": event.kind}
-    for field in dataclasses.fields(event):
-        value = getattr(event, field.name)
-        values[field.name] = value.hex() if isinstance(value, bytes) else value
+    for name in event.__match_args__:
+        value = getattr(event, name)
+        values[name] = value.hex() if isinstance(value, bytes) else value
     return values
 
 

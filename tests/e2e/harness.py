@@ -78,6 +78,7 @@ class Place:
             out, err = process.communicate(timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.kill()
+            process.communicate()
             raise
         return Result(process.returncode, _text(out), _text(err), folder)
 
@@ -115,7 +116,7 @@ class Place:
         return [*GUARD, "run", "--report-dir", *map(str, (folder, *who, *options, "--", *command))]
 
     def sh(self, script: str, *arguments: object, **options: object) -> Result:
-        """Run a shell script as the user; `arguments` are $0, $1, …"""
+        """Run a shell script as the user; `arguments` are its $0, $1 and so on."""
         return self.run("sh", "-c", script, *arguments, **options)  # type: ignore[arg-type]
 
     def shell(self, script: str) -> Result:
@@ -136,7 +137,7 @@ class Place:
 
     def sessions(self) -> list[Path]:
         """Control groups of sessions running here."""
-        return list((self.group / "guard").glob("*"))
+        return [path for path in (self.group / "guard").glob("*") if path.is_dir()]
 
     def pids(self) -> list[int]:
         """Every process started here that still runs."""

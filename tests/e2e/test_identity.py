@@ -11,13 +11,14 @@ import pytest
 
 from tests.e2e.harness import Place, Result, environment
 
-# Sections of `key: value` lines; /proc/$$ is the shell, so ls and grep see what it has.
+# Lines `key: value`; /proc/$$ is the shell, so `ls` sees its descriptors (and not in `$(…)`,
+# which would add a pipe).
 PROBE = """
 echo "ids: $(id -u) $(id -g) $(id -G)"
 echo "cwd: $(pwd -P)"
 echo "umask: $(umask)"
-echo "fds: $(ls /proc/$$/fd | tr '\\n' ' ')"
-grep -E '^(NoNewPrivs|CapEff|CapPrm|SigBlk|SigIgn):' /proc/$$/status
+printf fds: && ls -C /proc/$$/fd
+grep -E '^(NoNewPrivs|CapEff|CapPrm|SigBlk|SigIgn):' /proc/self/status
 env | sed 's/^/env:/'
 """
 
@@ -41,7 +42,7 @@ def assert_user(seen: dict[str, str], place: Place) -> None:
     assert [] == [name for name in seen if name.startswith("env:SUDO_")]
     assert ("0000000000000000", "0000000000000000") == (seen["CapEff"], seen["CapPrm"])
     assert "1" == seen["NoNewPrivs"]
-    assert "0 1 2" == seen["fds"]
+    assert ["0", "1", "2"] == seen["fds"].split()
     assert "0000000000000000" == seen["SigBlk"] == seen["SigIgn"]
 
 
@@ -111,7 +112,7 @@ def test_record_is_closed_to_the_user_during_the_run(place: Place) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.skipif(shutil.which("sudo") is None, reason="sudo is not installed: apt-get install sudo")
+@pytest.mark.skipif(shutil.which("sudo") is None, reason="needs sudo: apt-get install sudo")
 def test_real_sudo(place: Place, tmp_path: Path) -> None:
     """The user's own shell calls `sudo guard run`; what sudo drops of the environment is there.
 

@@ -46,9 +46,11 @@ def test_flood_of_records(place: Place, flood: Path) -> None:
     received = sum(1 for _ in result.record.events())
     lost = counters["dropped_candidate"] + counters["dropped_record"]
     assert meta["lost"] == lost
-    assert counters["candidate"] + counters["record"] == received + lost
-    assert received + lost >= OPENS
-    assert f"  lost events    {lost} of {received + lost}, the record is incomplete\n" in result.err
+    assert counters["candidate"] + counters["record"] == received
+    emitted = received + lost
+    # Each open, and each program's own few; the kernel counts what it sees before it decides.
+    assert OPENS <= emitted <= counters["seen"]
+    assert f"  lost events    {lost} of {emitted}, the record is incomplete\n" in result.err
     assert " guard: events lost: " in result.err
     assert "guard: events lost" in result.rules
     assert result.record.verify().intact

@@ -15,7 +15,8 @@ def test_concurrent_sessions_do_not_see_each_other(place: Place) -> None:
     """Each has its own violations and its own events, and none those of a bystander."""
     for name in ("a", "b", "bystander"):
         place.user.plant(f".ssh/id_{name}", "secret\n")
-    script = "cat ~/.ssh/id_$0; touch file-$0; until test -e go; do sleep 0.05; done; cat ~/.ssh/id_$0"
+    steal = "cat ~/.ssh/id_$0"
+    script = f"{steal}; touch file-$0; until test -e go; do sleep 0.05; done; {steal}"
     runs = {name: place.start("sh", "-c", script, name) for name in ("a", "b")}
     workspace = place.user.workspace
     for name in runs:

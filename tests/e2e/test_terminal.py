@@ -124,7 +124,7 @@ def test_modes_after_a_crash(terminal: Terminal) -> None:
 
 def test_alerts_wait_while_the_command_has_the_terminal(terminal: Terminal, place: Place) -> None:
     """The screen is the command's until it ends; then come the alerts and the summary."""
-    place.user.plant(".ssh/id_screen", "secret\n")
+    place.user.plant(".ssh/id_screen", "planted-content\n")
     folder = terminal.run(
         "sh", "-c", "cat ~/.ssh/id_screen; echo ASK; read answer; echo BYE-$answer"
     )
@@ -136,7 +136,7 @@ def test_alerts_wait_while_the_command_has_the_terminal(terminal: Terminal, plac
     terminal.type("now", "Enter")
     screen = terminal.expect("record  ")
     assert screen.index("BYE-now") < screen.index("Critical SSH private key")
-    assert "secret" not in screen
+    assert "planted-content" not in screen
 
 
 def test_shell_with_job_control_inside(terminal: Terminal) -> None:

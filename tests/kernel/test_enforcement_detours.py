@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from guard.engine.unruled import note_on
 from guard.event import FLAG_TEXT_PATH
 from tests.kernel.policy import OPENS, in_force, rule, verdicts
 
@@ -129,6 +130,23 @@ def test_shows_nothing(detour, session, secret, place):
         runs = [session.run(command(detour), cwd=place) for _ in range(5)]
 
     assert [] == [run.output for run in runs if CONTENT.strip() in run.output]
+
+
+@pytest.mark.parametrize(
+    ("detour", "kind", "words"),
+    [
+        ("a descriptor table shared with a process that dies for it", "process_fork", "shares"),
+        ("a ring with descriptors of its own", "file_open", "io_uring opened a file"),
+    ],
+)
+def test_what_cannot_be_judged_says_why(detour, kind, words, session, secret, place):
+    text = rule(f"{OPENS} and evt.is_open_read = true and fd.name pmatch ({place}/tree)")
+    with in_force(session, text):
+        run = session.run(command(detour), cwd=place)
+
+    event = verdicts(run)[0]
+    assert (kind, 0, "") == (event.kind, event.rule, getattr(event, "path", ""))
+    assert words in note_on(event).output
 
 
 @pytest.mark.parametrize("alias", ["alias/file", "other/file"])

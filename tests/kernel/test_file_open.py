@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 
 import pytest
 
@@ -157,3 +158,17 @@ def test_a_candidate_has_the_name_as_passed(session, trigger, place):
         run.check(
             event, call="openat", res=line["res"], fd=line["res"], flags=FLAG_CANDIDATE, **expected
         )
+
+
+def test_a_call_without_a_path_has_none(session, place):
+    """Not that of the call before it."""
+    code = (
+        "import ctypes, os\n"
+        "call = ctypes.CDLL(None).syscall\n"
+        "try: os.unlink('missing')\n"
+        "except OSError: call(438, -1, 0, 0)\n"
+    )
+    run = session.run([sys.executable, "-I", "-S", "-c", code], cwd=place)
+
+    (event,) = run.of("file_open", "pidfd_getfd")
+    assert ("", -9) == (event.path, event.res)

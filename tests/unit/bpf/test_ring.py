@@ -6,6 +6,7 @@ import mmap
 import os
 import struct
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -167,6 +168,6 @@ def test_unmappable_descriptor_is_unsupported(tmp_path):
 
 
 def test_other_processors_are_refused(producer: Producer, monkeypatch):
-    monkeypatch.setattr(ring.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(ring.os, "uname", lambda: SimpleNamespace(machine="aarch64"))
     with pytest.raises(UnsupportedError, match="`aarch64`"):
         RingBuffer(producer.fd, SIZE)

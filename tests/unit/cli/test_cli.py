@@ -49,7 +49,7 @@ def leftovers() -> tuple[set[str], list[str]]:
         (["--rules", "/no/x.yaml", "--", "true"], 125, "rules file `/no/x.yaml`", "check the"),
         (["--user", "nosuch", "--", "true"], 125, "unknown user `nosuch`", "list users"),
         (["--workspace", "/no/dir", "--", "true"], 125, "workspace `/no/dir`", "name an"),
-        (["--timeout", "-1", "--", "true"], 125, "timeout `-1`", None),
+        (["--timeout", "-1", "--", "true"], 125, "timeout `-1`", "give a"),
     ],
 )
 def test_bad_input(arguments: list[str], code: int, message: str, help: str | None) -> None:
@@ -167,6 +167,22 @@ def test_policy_list_and_explain() -> None:
     missing = guard("policy", "explain", name[:-1])
     assert missing.returncode == 125
     assert f"help: did you mean `{name}`?" in missing.stderr
+
+
+def test_policy_explain_without_a_rule_lists_all(tmp_path: Path) -> None:
+    """What each asks for and gets, and notes that say why not more; extra files too."""
+    (tmp_path / "mine.yaml").write_text(
+        "- rule: Mine\n  desc: d\n  condition: evt.type = openat and fd.name = /x\n"
+        "  output: o\n  priority: ERROR\n  action: deny\n"
+    )
+    result = guard("policy", "explain", "--rules", tmp_path / "mine.yaml")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert "deny    deny        Cloud metadata service contacted" in lines
+    [mine] = [line for line in lines if "Mine" in line]
+    assert mine.startswith("deny    kill        Mine [")
+    assert mine[-3:] in {line[:3] for line in lines}
+    assert max(map(len, lines)) <= 80
 
 
 def test_policy_test_passes_for_what_is_shipped() -> None:

@@ -80,5 +80,5 @@ def test_require_block_accepts_denials_and_kills_that_are_what_they_say():
 
 
 def test_require_block_names_the_rule_that_falls_short():
-    with pytest.raises(UnsupportedError, match="`rule 1` and 1 more"):
-        require_block(gets((OPEN, Action.ALERT), (OPEN, Action.DENY), (OPEN, Action.DENY)))
+    with pytest.raises(UnsupportedError, match="`rule 1`, `rule 2`, `rule 3` and 2 more"):
+        require_block(gets((OPEN, Action.ALERT), *[(OPEN, Action.DENY)] * 5))

@@ -1,7 +1,7 @@
 """The kernel's side of a plan in a few lines of Python: bits of an event, then its terms.
 
-Paths are taken as text, as if no symlink existed. Everything else follows
-``guard/bpf/match.h`` and ``decide.h``.
+Paths are taken as text, as if no symlink existed, and a call is only itself
+(docs/decisions/0007). Everything else follows ``guard/bpf/match.h`` and ``decide.h``.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ from guard.event import (
 
 _FAMILIES = {1: OperationBit.UNIX, 2: OperationBit.IPV4, 10: OperationBit.IPV6}
 _O_PATH = 0o10000000
-# An open is an open: rules written for openat stop these too.
-_ALSO = {"pidfd_getfd": "openat", "open_by_handle_at": "openat"}
 _PROTOCOLS = {6: OperationBit.TCP, 17: OperationBit.UDP}
 
 
@@ -105,7 +103,7 @@ def _attributes(event: Event) -> list[OperationBit]:
 def _holds(source: Source, event: Event) -> bool:
     match source:
         case Call(name):
-            return name in {event.call, _ALSO.get(event.call)}
+            return event.call == name
         case Place() | Name():
             path = _object_path(event)
             return bool(path) and at(source, path)

@@ -12,6 +12,7 @@ from guard.engine.fields import Context
 from guard.engine.index import BranchesByCall, first_match
 from guard.engine.loader import load
 from guard.engine.source import Source
+from guard.event import FLAG_IO_URING, FLAG_WALK_FAILED
 from tests.unit.engine.events import CONSTANTS, make_event, make_process
 from tests.unit.engine.interpreter import evaluate
 
@@ -110,6 +111,40 @@ def test_a_verdict_of_a_policy_that_is_gone_is_still_an_alert():
     (alert,) = found.match(event, PROCESS)
     assert (alert.source, alert.verdict) == ("internal", Verdict.DENIED)
     assert "/x" in alert.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "members", "words", "verdict"),
+    [
+        ("file_open", {"path": "/d/d/f", "inode": 7}, "directories above", Verdict.KILLED),
+        ("file_open", {"inode": 7, "flags": FLAG_IO_URING}, "directories above", Verdict.KILLED),
+        ("process_exec", {"path": "/d/d/f"}, "directories above", Verdict.KILLED),
+        ("file_truncate", {"path": "/d/f"}, "directories above", Verdict.KILLED_AFTER),
+        ("file_open", {"flags": FLAG_IO_URING}, "io_uring opened", Verdict.KILLED),
+        ("process_fork", {"call": "clone"}, "shares its parent's", Verdict.KILLED_AFTER),
+    ],
+)
+def test_what_the_kernel_could_not_judge_says_why(kind, members, words, verdict):
+    """Every cause has a message with the process, and a remedy; no rule is named."""
+    found = detector(rule("A", "proc.name = nobody", "deny"))
+    flags = FLAG_WALK_FAILED | members.get("flags", 0)
+    event = make_event(kind, **{**members, "rule": 0, "verdict": 2, "flags": flags})
+    (alert,) = found.match(event, PROCESS)
+    assert alert.rule == "guard internal: operation could not be judged"
+    assert (alert.source, alert.priority) == ("internal", Priority.CRITICAL)
+    assert (alert.action, alert.verdict) == (Action.KILL, verdict)
+    assert words in alert.message
+    assert "command=cat" in alert.message
+    assert alert.remedy
+
+
+@pytest.mark.parametrize("call", ["pidfd_getfd", "open_by_handle_at"])
+def test_a_rule_for_openat_that_the_kernel_took_further_is_named(call):
+    """The kernel's decision stands, though the condition does not name the call."""
+    found = detector(rule("A", "evt.type = openat and fd.name = /x", "deny"))
+    event = make_event("file_open", call=call, path="/x", fd=3, rule=1, verdict=2)
+    (alert,) = found.match(event, PROCESS)
+    assert (alert.rule, alert.verdict) == ("A", Verdict.KILLED)
 
 
 CONDITIONS = [

@@ -162,11 +162,10 @@ def events(draw):
 @settings(max_examples=300, deadline=None)
 @example('fd.name pmatch ("*")', event("file_open", path="/x"), process())
 @example('proc.aexepath glob "*"', event("process_exit"), process())
+@example("not evt.is_open_read = true", event("file_open", path="/x", open_flags=O_PATH), process())
 @example(
-    "not evt.is_open_read = true", event("file_open", path="/x", open_flags=O_PATH), process()
-)
-@example(
-    "fd.typechar = f", event("file_open", path="/x", open_flags=O_TMPFILE, file_mode=0o100600),
+    "fd.typechar = f",
+    event("file_open", path="/x", open_flags=O_TMPFILE, file_mode=0o100600),
     process(),
 )
 @example("evt.rawres < 0", event("network_connect", res=-115, family=2), process())

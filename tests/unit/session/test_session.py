@@ -119,7 +119,7 @@ def test_leftovers_are_killed_after_a_grace(tmp_path: Path) -> None:
     begin = time.monotonic()
     result = run(tmp_path, "sh", "-c", "setsid sleep 77 & exit 3", linger_grace_s=0.2)
     assert result.returncode == 3
-    assert "left behind  1 processes, killed" in result.stderr
+    assert "left behind    1 process, killed" in result.stderr
     assert time.monotonic() - begin < 5
 
 
@@ -196,7 +196,7 @@ def test_alert_is_printed_escaped_and_recorded(tmp_path: Path) -> None:
     result = run(tmp_path, "true", events=2)
     line = "Critical Fake rule: a \\x1b[31mred\\x1b[0m\\npath [denied] (do something else)"
     assert result.stderr.count(line) == 2
-    assert "alerts       2 Critical (2 denied)" in result.stderr
+    assert "alerts         2 Critical (2 denied)" in result.stderr
     record = SessionRecord(tmp_path / "record")
     assert [v["verdict"] for v in record.violations()] == ["denied", "denied"]
     assert record.verify().intact
@@ -214,7 +214,7 @@ def test_json_alerts_are_all_there_is_on_stderr(tmp_path: Path) -> None:
 def test_loss_is_an_alert_and_in_the_summary(tmp_path: Path) -> None:
     result = run(tmp_path, "true", dropped=3)
     assert "3 events lost" in result.stderr
-    assert "lost events  3 of 10" in result.stderr
+    assert "lost events    3 of 10, the record is incomplete" in result.stderr
     assert SessionRecord(tmp_path / "record").meta["lost"] == 3
 
 
