@@ -4,6 +4,10 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$$PATH" GUARD_REQU
 PYTEST := $(AS_ROOT) $(PYTHON) -B -m pytest -p no:cacheprovider
 GUESTS ?=
 TESTS ?=
+# What differs between kernels, in the minutes that emulation takes for it. The whole
+# ring: make test-vm VM_TESTS=tests/kernel
+VM_TESTS ?= $(addprefix tests/kernel/test_, file_open.py process_exec.py io_uring_setup.py \
+	network_connect.py enforcement_open.py enforcement_network.py enforcement_detours.py)
 
 .PHONY: help setup setup-test setup-vm bpf demo test test-kernel test-vm lint fmt bench check
 
@@ -33,7 +37,7 @@ test-kernel: setup-test bpf ## the tests that load programs into this kernel
 
 test-vm: setup-test setup-vm bpf ## the same under other kernels (GUESTS="6.1 6.12")
 	$(AS_ROOT) env GUARD_REQUIRE=1 $(PYTHON) -m tests.vm $(GUESTS:%=--guest %) -- \
-		$(PYTHON) -m pytest -p no:cacheprovider -m "kernel and not vm" $(TESTS)
+		$(PYTHON) -m pytest -p no:cacheprovider -m "kernel and not vm" $(VM_TESTS)
 
 lint: setup ## formatting, lint, types, layers
 	$(PYTHON) -m ruff format --check .

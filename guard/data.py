@@ -26,6 +26,10 @@ def _dataclass(*, frozen: bool, slots: bool, eq: bool = True) -> Callable[[_Clas
 # Any: instances have the attributes that their class names, of any types.
 def _replace(instance: Any, /, **changes: Any) -> Any:
     """A copy with other values in the named fields."""
+    if not hasattr(instance, _DEFAULTS):
+        import dataclasses  # noqa: PLC0415  the module exists to avoid it
+
+        return dataclasses.replace(instance, **changes)
     for name in instance.__match_args__:
         if name not in changes:
             changes[name] = getattr(instance, name)

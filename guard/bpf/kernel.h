@@ -395,7 +395,9 @@ static __always_inline struct file *task_file(struct task_struct *task, __u32 fd
 }
 
 struct file___counted { /* before v6.13 */
-	long f_count;
+	struct {
+		long counter;
+	} f_count;
 } __attribute__((preserve_access_index));
 
 /* A directory entry of the file behind one opened through an overlay, NULL for

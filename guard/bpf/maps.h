@@ -217,22 +217,15 @@ static __always_inline struct policy_config *config_get(void)
 	return bpf_map_lookup_elem(&config, &zero);
 }
 
-/* The state of a task of the session, NULL for others. An io_uring worker is made
- * without sched_process_fork and acts for its process. */
-static __always_inline struct task_state *task_state(struct task_struct *task)
+/* The state of the current task if it belongs to the session and runs the agent.
+ * An io_uring worker is made without sched_process_fork and acts for its process. */
+static __always_inline struct task_state *guarded_task(void)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0);
 
 	if (!state && (task->flags & PF_IO_WORKER))
 		state = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
-	return state;
-}
-
-/* The same of the current task, once it runs the agent. */
-static __always_inline struct task_state *guarded_task(void)
-{
-	struct task_state *state = task_state(bpf_get_current_task_btf());
-
 	return state && !state->pending ? state : NULL;
 }
 

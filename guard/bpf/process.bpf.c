@@ -187,12 +187,14 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
-	struct task_state *me = task_state(task); /* the last thread may be a worker */
+	struct task_state *me = bpf_task_storage_get(&tasks, task, 0, 0);
 	struct policy_config *cfg = config_get();
 	struct event_process_exit *event;
 	struct scratch *s;
 	__u32 pid = task->tgid;
 
+	if (!me) /* the last thread may be a worker of io_uring, no longer marked as one */
+		me = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
 	if (!me || !cfg || BPF_CORE_READ(task, signal, live.counter))
 		return 0;
 	/* Threads that end together all see no one left: the first to delete is the last. */

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises `GuardError` when it cannot be started, `SystemExit` for wrong usage.
     """
+    gc.disable()  # until the command runs: what is made before stays, see Session
     values = vars(_parser().parse_args(arguments))
     command = values["command"]
     if command[:1] == ["--"]:

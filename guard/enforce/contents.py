@@ -31,6 +31,7 @@ _SPARE_DESCRIPTORS = 256  # for the rest of guard
 
 # Installed programs: large trees, and only root can link what is in there.
 _SYSTEM = (b"/usr", b"/opt", b"/nix", b"/snap")
+_OF_ROOT = (*_SYSTEM, b"/etc")
 # Nothing in these can have two names.
 _WITHOUT_LINKS = frozenset({
     "proc", "sysfs", "cgroup", "cgroup2", "bpf", "devpts", "debugfs", "tracefs", "securityfs",
@@ -157,7 +158,7 @@ class _Scan:
         return found
 
     def _is_settled(self, root: _Root) -> bool:
-        is_system = _is_below(root.path, _SYSTEM)
+        is_system = _is_below(root.path, _SYSTEM if self._only_of is None else _OF_ROOT)
         has_been = root.path in self._seen and not root.prefix
         return is_system or has_been or self._kind(root.path) in _WITHOUT_LINKS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -101,6 +102,9 @@ class Session:
             record.write_meta({**opening, "state": "failed", "problems": [error.message]})
             raise
         supervisor.watch(child)
+        # What exists now lives as long as guard: collections need not look at it.
+        gc.freeze()
+        gc.enable()
         loop.run()
         assert supervisor.status is not None
         counters = instrument.counters()

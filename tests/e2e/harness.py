@@ -56,6 +56,19 @@ class Place:
         self.group.mkdir()
         self._numbers = itertools.count(1)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """guard's environment: nothing of the test run's own but what finds guard."""
+        return {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # Not the machine's: every test user would leave an entry there.
+            "GUARD_CACHE_DIR": str(self.user.folder / "cache"),
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+        }
+
     def run(
         self,
         *command: object,
@@ -98,7 +111,7 @@ class Place:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
             "cwd": self.user.workspace,
-            "env": {**environment(), **(env or {})},
+            "env": {**self.environment, **(env or {})},
             **popen,
         }
         process = subprocess.Popen(self._enter(words), **settings)  # type: ignore[call-overload]
@@ -130,7 +143,7 @@ class Place:
         result = subprocess.run(
             self._enter([str(word) for word in words]),
             capture_output=True, stdin=subprocess.DEVNULL, cwd=self.user.workspace,
-            env=environment(), timeout=TIMEOUT_S, check=False,
+            env=self.environment, timeout=TIMEOUT_S, check=False,
         )  # fmt: skip
         found = folder or self.folder
         return Result(result.returncode, _text(result.stdout), _text(result.stderr), found)
@@ -167,17 +180,6 @@ class Place:
     def _enter(self, words: Sequence[str]) -> list[str]:
         enter = 'echo $$ > "$0" && exec "$@"'
         return ["/bin/sh", "-c", enter, str(self.group / "cgroup.procs"), *words]
-
-
-def environment() -> dict[str, str]:
-    """guard's environment: nothing of the test run's own but what finds guard."""
-    return {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "LANG": "C.UTF-8",
-        "TERM": "dumb",
-    }
 
 
 def eventually(condition: Callable[[], object], *, what: str = "", timeout_s: float = 10.0) -> None:

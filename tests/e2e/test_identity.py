@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Place, Result, environment
+from tests.e2e.harness import Place, Result
 
 # Lines `key: value`; /proc/$$ is the shell, so `ls` sees its descriptors (and not in `$(…)`,
 # which would add a pipe).
@@ -126,7 +126,11 @@ def test_real_sudo(place: Place, tmp_path: Path) -> None:
     sudoers.chmod(0o440)
     record = tmp_path / "sudo-record"
     # sudo resets the environment: what guard itself needs goes over the border as words.
-    needed = [f"{name}={value}" for name, value in environment().items() if name[:6] == "PYTHON"]
+    needed = [
+        f"{name}={value}"
+        for name, value in place.environment.items()
+        if name.startswith(("PYTHON", "GUARD_"))
+    ]
     words = place.words("sh", "-c", PROBE, user=None, folder=record)
     call = shlex.join(["sudo", "-n", "env", *needed, *words])
     user = place.user

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Place, environment
+from tests.e2e.harness import Place
 
 pytestmark = pytest.mark.skipif(
     shutil.which("tmux") is None, reason="tmux is not installed: apt-get install tmux"
@@ -67,7 +67,7 @@ class Terminal:
     def _tmux(self, *arguments: str) -> str:
         words = self._place._enter(["tmux", "-S", self._socket, "-f", "/dev/null", *arguments])
         return subprocess.run(
-            words, capture_output=True, text=True, check=True, env=environment(),
+            words, capture_output=True, text=True, check=True, env=self._place.environment,
             cwd=self._place.user.workspace,
         ).stdout  # fmt: skip
 

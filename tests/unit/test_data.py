@@ -31,6 +31,12 @@ class Named(Point):
     name: str = ""
 
 
+@dataclasses.dataclass(kw_only=True)
+class Standard:
+    a: int
+    b: int = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Nothing:
     pass
@@ -76,6 +82,7 @@ def test_copies() -> None:
     """`replace`, copying and pickling give equal instances of the same class."""
     assert replace(Named(1, 2, "a"), name="b") == Named(1, 2, "b")
     assert dataclasses.replace(Point(1), x=3) == Point(3)
+    assert replace(Standard(a=1), b=3) == Standard(a=1, b=3)
     assert copy.deepcopy(Named(1)) == Named(1)
     assert pickle.loads(pickle.dumps(Named(1, 2, "a"))) == Named(1, 2, "a")
 

@@ -104,6 +104,10 @@ def test_stop_and_foreground(terminal: Terminal) -> None:
 
 def test_stop_twice(terminal: Terminal) -> None:
     terminal.run(terminal.guard("cat"))
+    terminal.expect("guard: tier")
+    # Until it answers, the command may not be there yet to be stopped.
+    terminal.type("runs", "Enter")
+    terminal.expect("runs\nruns")
     for _round in range(2):
         terminal.expect("guard: tier")
         terminal.type("C-z")
