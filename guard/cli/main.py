@@ -20,7 +20,10 @@ def main() -> None:
         if sys.argv[1:2] == ["run"]:
             from guard.cli.run import run
 
-            sys.exit(run(sys.argv[2:]))
+            status = run(sys.argv[2:])
+            _flush()
+            # Everything is closed; taking the interpreter apart would be a tenth of the start.
+            os._exit(status)
         from guard.cli.app import app
 
         app()

@@ -29,8 +29,9 @@ MAX_LEVELS = 8
 MAX_FILES = 6000  # altogether: inode_tags holds 16384 of two generations
 _SPARE_DESCRIPTORS = 256  # for the rest of guard
 
-# Installed programs: large trees, and only root can link what is in there.
-_SYSTEM = (b"/usr", b"/opt", b"/nix", b"/snap")
+# Installed programs and what the kernel shows of itself: large trees, and only root can
+# link what is in there, if anything.
+_SYSTEM = (b"/usr", b"/opt", b"/nix", b"/snap", b"/sys", b"/proc", b"/dev")
 _OF_ROOT = (*_SYSTEM, b"/etc")
 # Nothing in these can have two names.
 _WITHOUT_LINKS = frozenset({
