@@ -6,8 +6,7 @@ GUESTS ?=
 TESTS ?=
 # What differs between kernels, in the minutes that emulation takes for it. The whole
 # ring: make test-vm VM_TESTS=tests/kernel
-VM_TESTS ?= $(addprefix tests/kernel/test_, file_open.py process_exec.py io_uring_setup.py \
-	network_connect.py enforcement_open.py enforcement_network.py enforcement_detours.py)
+VM_TESTS ?= $(addprefix tests/kernel/test_, file_open.py io_uring_setup.py enforcement_detours.py)
 
 .PHONY: help setup setup-test setup-vm bpf demo test test-kernel test-vm lint fmt bench check
 
