@@ -23,6 +23,7 @@ mkdir -p /root/dev/pts /root/dev/shm
 mount -t devpts -o ptmxmode=666,mode=620,gid=5 devpts /root/dev/pts
 mount -t tmpfs tmpfs /root/dev/shm
 mount -t tmpfs tmpfs /root/run
+mkdir /memory/tmp && mount --bind /root/tmp /memory/tmp
 mount -t tmpfs tmpfs /root/tmp
 chmod 1777 /root/dev/shm /root/tmp
 mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
@@ -32,6 +33,12 @@ mount -t securityfs securityfs /root/sys/kernel/security
 ln -sf /proc/self/fd /root/dev/fd
 ip link set lo up
 hostname guest
+
+# A checkout below /tmp is still wanted there.
+checkout=$(cat /checkout)
+case $checkout in
+/tmp/*) mkdir -p "/root$checkout" && mount --bind "/memory/${checkout#/}" "/root$checkout" ;;
+esac
 
 # What is left of the initramfs after switch_root deletes it.
 mkdir /root/run/guest

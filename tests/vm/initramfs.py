@@ -10,6 +10,7 @@ import lzma
 import stat
 from pathlib import Path
 
+from tests.vm.config import ROOT
 from tests.vm.kernels import Kernel
 
 BUSYBOX = Path("/bin/busybox")  # of busybox-static: needs no libraries in the archive
@@ -31,6 +32,7 @@ def build(kernel: Kernel, command: str) -> bytes:
     archive.add("init", stat.S_IFREG | 0o755, (SCRIPTS / "init.sh").read_bytes())
     archive.add("main.sh", stat.S_IFREG | 0o644, (SCRIPTS / "main.sh").read_bytes())
     archive.add("command.sh", stat.S_IFREG | 0o644, command.encode())
+    archive.add("checkout", stat.S_IFREG | 0o644, str(ROOT).encode())
     for number, (name, content) in enumerate(load_order(kernel)):
         archive.add(f"modules/{number:02}-{name}.ko", stat.S_IFREG | 0o644, content)
     return archive.finish()
