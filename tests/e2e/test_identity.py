@@ -22,6 +22,10 @@ grep -E '^(NoNewPrivs|CapEff|CapPrm|SigBlk|SigIgn):' /proc/self/status
 env | sed 's/^/env:/'
 """
 
+# 32 and 33, used for its threads: what started the tests may have left them ignored,
+# and no program can change that.
+_SIGNALS_OF_GLIBC = 0b11 << 31
+
 
 def probe(result: Result) -> dict[str, str]:
     assert result.code == 0, result.err
@@ -43,7 +47,8 @@ def assert_user(seen: dict[str, str], place: Place) -> None:
     assert ("0000000000000000", "0000000000000000") == (seen["CapEff"], seen["CapPrm"])
     assert "1" == seen["NoNewPrivs"]
     assert ["0", "1", "2"] == seen["fds"].split()
-    assert "0000000000000000" == seen["SigBlk"] == seen["SigIgn"]
+    assert "0000000000000000" == seen["SigBlk"]
+    assert int(seen["SigIgn"], 16) & ~_SIGNALS_OF_GLIBC == 0
 
 
 def test_by_option(place: Place) -> None:

@@ -106,7 +106,8 @@ def test_child_gets_default_signals(tmp_path: Path, cgroup: SessionCgroup) -> No
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     assert int(str(seen["blocked"]), 16) == 0
     # Python itself ignores SIGPIPE (13) and SIGXFSZ (25) at its start.
-    assert int(str(seen["ignored"]), 16) == (1 << 12) | (1 << 24)
+    of_glibc = 0b11 << 31  # its own two signals stay as whoever started the tests left them
+    assert int(str(seen["ignored"]), 16) & ~of_glibc == (1 << 12) | (1 << 24)
 
 
 def test_inherited_ignored_signal_stays_ignored(tmp_path: Path, cgroup: SessionCgroup) -> None:
