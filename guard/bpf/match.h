@@ -210,7 +210,7 @@ static long walk_step(__u32 index, struct scratch_loop *loop)
 	struct scratch *s = loop->s;
 	struct walk *walk = &s->walk;
 	struct dentry *dentry = walk->dentry, *parent;
-	struct inode_key key = { .generation = walk->finished };
+	struct inode_key key = { .generation = walk->generation };
 	int i;
 
 	key.inode = (__u64)BPF_CORE_READ(dentry, d_inode);
@@ -253,7 +253,7 @@ SUBPROGRAM int match_object(struct scratch *s, struct policy_config *cfg, __u64 
 	walk->dentry = (void *)dentry;
 	walk->tagged = 0;
 	walk->depth = 0;
-	walk->finished = cfg->generation;
+	walk->generation = cfg->generation;
 	bpf_loop(POLICY_WALK_MAX, walk_step, &loop, 0);
 	if (!walk->tagged)
 		return walk->depth == (__u32)-1 ? 0 : -1;
@@ -318,7 +318,7 @@ static long text_step(__u32 index, struct scratch_loop *loop)
 			scan->irregular = 1;
 	}
 	key.path_hash = scan->hash;
-	key.generation = s->walk.finished;
+	key.generation = s->walk.generation;
 	scan->depth++;
 	if (bpf_map_lookup_elem(&text_tags, &key)) {
 		scan->tag_hash = scan->hash;
@@ -378,7 +378,7 @@ SUBPROGRAM int match_text(struct scratch *s, struct policy_config *cfg)
 	scan->length = length;
 	s->text[length & TEXT_MASK] = 0;
 	s->text[(length + 1) & TEXT_MASK] = 0;
-	s->walk.finished = cfg->generation;
+	s->walk.generation = cfg->generation;
 	bpf_loop(length + 1, text_step, &loop, 0);
 	if (scan->irregular) {
 		s->bits.word[0] |= 1ULL << BIT_PATH_UNKNOWN;

@@ -63,7 +63,7 @@ struct walk {
 	struct dentry *children[8]; /* the last levels below `dentry`, nearest first */
 	__u64 tagged;		    /* inode of the tag found, 0 for none */
 	__u32 depth;
-	__u32 finished;
+	__u32 generation; /* of the policy in force when it began */
 };
 
 struct text_scan {
